@@ -1,0 +1,88 @@
+//! Backends as the datapath knows them.
+
+use crate::map_type;
+
+/// Names one backend for as long as it exists: a place in the backend array and the generation of that
+/// place. A recycled place gets a new generation, so an id that was recorded for a flow never means
+/// another backend. Zero is no backend.
+///
+/// Layout: generation in the upper 16 bits, index in the lower 16.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct BackendId(u32);
+
+impl BackendId {
+    /// Nothing is named: the empty `previous` of a stable slot.
+    pub const NONE: Self = Self(0);
+
+    /// Nobody owns the slot: a service without a backend that takes new flows. It never serves.
+    pub const NOBODY: Self = Self(1 << 16);
+
+    /// Index 0 is never handed out, so that no real id is [`Self::NONE`] or [`Self::NOBODY`].
+    pub const fn new(index: u16, generation: u16) -> Self {
+        Self((generation as u32) << 16 | index as u32)
+    }
+
+    pub const fn index(self) -> u32 {
+        self.0 & 0xffff
+    }
+
+    pub const fn generation(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the id names a backend at all.
+    pub const fn is_somebody(self) -> bool {
+        self.index() != 0
+    }
+
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
+map_type!(BackendId, size = 4, align = 4);
+
+/// What the datapath may do with a backend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BackendState {
+    /// Flows go to it. Whether new ones do is the table's business, not the backend's.
+    Alive,
+    /// Found dead: its flows choose again.
+    Down,
+}
+
+/// One entry of the backend array.
+///
+/// `address` holds an IPv4 address in its first word, network byte order; `port` is in network byte order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Backend {
+    pub id: BackendId,
+    pub state: u32,
+    pub address: [u32; 4],
+    pub port: u16,
+    pub family: u8,
+    pub protocol: u8,
+    pub padding: u32,
+}
+
+map_type!(Backend, size = 32, align = 4);
+
+impl Backend {
+    pub const ALIVE: u32 = 1;
+    pub const DOWN: u32 = 2;
+
+    /// Whether `id` still means this entry and flows may use it.
+    pub const fn serves(&self, id: BackendId) -> bool {
+        self.id.bits() == id.bits() && self.state == Self::ALIVE
+    }
+}

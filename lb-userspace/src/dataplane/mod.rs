@@ -1,0 +1,113 @@
+//! The seam between what the daemon decides and where it takes effect: the kernel's maps, or a fake.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use lb_common::{
+    backend::{BackendId, BackendState},
+    slot::Slot,
+};
+
+use crate::desired::Protocol;
+
+/// A lookup table in the datapath. A service has one for each family it listens on.
+pub type PoolId = u16;
+
+/// `VIP:port/protocol`.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Listener {
+    pub address: SocketAddr,
+    pub protocol: Protocol,
+}
+
+/// What the datapath holds of one backend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BackendEntry {
+    pub address: SocketAddr,
+    pub protocol: Protocol,
+    pub state: BackendState,
+}
+
+/// What the datapath holds of one pool.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Pool {
+    pub slots: Vec<Slot>,
+}
+
+/// One difference to apply. Each is safe on its own, at any moment, under traffic.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Op {
+    /// Creates a backend or changes its state; never its address.
+    PutBackend { id: BackendId, backend: BackendEntry },
+    /// Forgets a backend that no slot and no recorded flow names.
+    RemoveBackend { id: BackendId },
+    /// Writes a table beside the old one and switches to it by one store. Creates the pool where it is new.
+    WriteTable { pool: PoolId, slots: Vec<Slot> },
+    /// Changes single slots in place, each by one store. Never an owner, only how far its change has come.
+    StepSlots { pool: PoolId, slots: Vec<(u32, Slot)> },
+    /// Forgets a pool that no listener names.
+    RemovePool { pool: PoolId },
+    /// Replaces all listeners, switched by one store.
+    SetListeners { listeners: BTreeMap<Listener, PoolId> },
+}
+
+/// Everything the datapath holds: what `plan` compares the target with.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Applied {
+    pub backends: BTreeMap<BackendId, BackendEntry>,
+    pub pools: BTreeMap<PoolId, Pool>,
+    pub listeners: BTreeMap<Listener, PoolId>,
+}
+
+/// Which slots and backends recorded flows still name; idle flows are not among them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Recorded {
+    pub flows: u64,
+    pub slots: BTreeSet<(PoolId, u32)>,
+    pub backends: BTreeSet<BackendId>,
+}
+
+/// Packets and bytes since the maps were made.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Traffic {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// A reading of every counter.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// By verdict name; each packet under exactly one.
+    pub verdicts: BTreeMap<&'static str, u64>,
+    /// By event name: flows recorded, promoted, and the like.
+    pub events: BTreeMap<&'static str, u64>,
+    pub backends: BTreeMap<BackendId, Traffic>,
+}
+
+/// Why the datapath did not take an operation.
+#[derive(Debug, thiserror::Error)]
+pub enum DataplaneError {
+    #[error("{what}: the datapath has room for {capacity}")]
+    Full { what: &'static str, capacity: usize },
+    #[error("{context}")]
+    Kernel {
+        context: String,
+        #[source]
+        source: anyhow::Error,
+    },
+}
+
+/// Where operations take effect.
+pub trait Dataplane: Send {
+    /// What is there already: empty on a fresh start, the state a killed daemon left otherwise.
+    fn applied(&self) -> Result<Applied, DataplaneError>;
+    /// Applies one operation wholly, or fails and changes nothing that packets see. Applying it again is harmless.
+    fn apply(&mut self, op: &Op) -> Result<(), DataplaneError>;
+    /// Walks the recorded flows, forgets idle ones, and says what the others still name.
+    fn recorded(&mut self) -> Result<Recorded, DataplaneError>;
+    fn counters(&self) -> Result<Counters, DataplaneError>;
+    /// Makes the datapath ask the kernel for next hops again.
+    fn forget_next_hops(&mut self) -> Result<(), DataplaneError>;
+}

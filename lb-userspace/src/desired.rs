@@ -1,0 +1,120 @@
+//! What a configuration means: checked, defaulted, ready to act on. `config` makes it, nothing else does.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// The whole of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    pub daemon: DaemonSettings,
+    pub services: Vec<ServiceSettings>,
+}
+
+/// `[daemon]`. None of it changes on reload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DaemonSettings {
+    pub interfaces: Vec<String>,
+    pub xdp_mode: XdpMode,
+    pub redirect: Redirect,
+    pub socket: PathBuf,
+    pub http: Option<SocketAddr>,
+    pub pin_dir: PathBuf,
+    /// Seeds table building; the same on every node of a cluster.
+    pub seed: u64,
+    pub timeouts: Timeouts,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum XdpMode {
+    /// Native, generic where the driver cannot.
+    Auto,
+    Native,
+    Generic,
+}
+
+/// Whether packets leave straight through another attached interface, or through the kernel's forwarding.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Redirect {
+    /// Straight, except into a veth, whose peer would need an XDP program of its own.
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// How long a moved slot waits for its old flows to show themselves.
+    pub transition: Duration,
+    /// Idle time after which an established TCP flow is forgotten.
+    pub tcp: Duration,
+    /// The same for a half-open one.
+    pub half_open: Duration,
+    pub udp: Duration,
+}
+
+/// One `[[service]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceSettings {
+    pub name: String,
+    /// Never empty, no duplicates, port never 0.
+    pub listen: Vec<SocketAddr>,
+    pub protocol: Protocol,
+    pub forward: Forward,
+    pub scheduler: Scheduler,
+    /// How many healthy backends the service wants before backups stand by.
+    pub min_active: usize,
+    /// Slots of the lookup table: a prime. `None`: chosen from the number of backends.
+    pub table_size: Option<u32>,
+    pub health: HealthSettings,
+    /// In file order, which is the order in which backups are promoted. Names and addresses are unique;
+    /// each family of `listen` has a backend and the other way round.
+    pub backends: Vec<BackendSettings>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Forward {
+    Nat,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scheduler {
+    Maglev,
+}
+
+/// One `[[service.backend]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackendSettings {
+    /// The identity that tables hash; its address where no name is given.
+    pub name: String,
+    pub address: SocketAddr,
+    /// 0..=256; 0 takes no new flows.
+    pub weight: u16,
+    pub backup: bool,
+}
+
+/// `[service.health]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HealthSettings {
+    pub check: Check,
+    pub interval: Duration,
+    pub timeout: Duration,
+    /// Passes in a row that make a backend healthy again; the very first pass is enough.
+    pub rise: u32,
+    /// Failures in a row that make it unhealthy.
+    pub fall: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Check {
+    /// Always healthy.
+    None,
+    /// A connection is accepted.
+    Tcp,
+    /// `GET path` answers 2xx or 3xx.
+    Http { path: String, host: Option<String> },
+}

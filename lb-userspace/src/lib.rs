@@ -1,0 +1,33 @@
+//! The shunt daemon.
+//!
+//! ```text
+//!  TOML ─► config ─► desired ─┐
+//!  probe ─► health ───────────┼─► target ─► plan ─► ops ─► dataplane ─► BPF maps
+//!  operator, over the socket ─┘                                  └► fake, in tests
+//! ```
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`config`] | what was written, is it right, and what does it mean? |
+//! | [`desired`] | what a configuration means |
+//! | [`health`] | is a backend healthy? (a state machine without I/O) |
+//! | [`probe`] | did this one check pass? |
+//! | [`membership`] | which backends take new flows? |
+//! | [`scheduler`] | which slot belongs to whom? |
+//! | [`reconcile`] | what has to change in the datapath? |
+//! | [`dataplane`] | where changes take effect |
+//! | [`control`] | who owns the state and in what order do things happen? |
+//! | [`api`] | what do others see of it, over the socket? |
+//! | [`cli`] | what does a person type and read? |
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod dataplane;
+pub mod desired;
+pub mod health;
+pub mod membership;
+pub mod probe;
+pub mod reconcile;
+pub mod scheduler;

@@ -1,0 +1,1 @@
+//! Topologies and helpers for the tests of shunt.
