@@ -1,1 +1,22 @@
-//! To be written.
+//! A bitmap that rejects most packets that are not ours before anything is hashed: one bit for each folded
+//! endpoint. A set bit means "perhaps"; a clear one "certainly not".
+
+use crate::address::Address;
+
+/// 64-bit words of one bitmap.
+pub const WORDS: u32 = 256;
+const BITS: u32 = WORDS * 64;
+
+/// Where the bit of an endpoint is: (word, bit).
+#[inline(always)]
+pub fn position<A: Address>(address: A, port: u16) -> (u32, u32) {
+    let folded = address.fold();
+    let bit = (folded ^ folded >> 16 ^ (port as u32).wrapping_mul(0x9e37)) & (BITS - 1);
+    (bit >> 6, bit & 63)
+}
+
+/// Whether `word`, read from the place that [`position`] says, has the bit.
+#[inline(always)]
+pub const fn has(word: u64, bit: u32) -> bool {
+    word >> (bit & 63) & 1 == 1
+}

@@ -1,1 +1,114 @@
-//! To be written.
+//! What is remembered of flows.
+//!
+//! Two kinds of tables, each in two parts, half-open and established:
+//! - recorded flows: exceptions to what a slot says, keyed by the tuple of the client's packets;
+//! - the reverse table of `nat`: which replies to rewrite, and to what, keyed by the tuple of the backend's packets.
+
+use crate::{address::Address, backend::BackendId, map_type};
+
+/// TCP and UDP, as the IP header numbers them.
+pub const TCP: u8 = 6;
+pub const UDP: u8 = 17;
+
+/// Source and destination of a packet, exactly as they stand in it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Tuple<A> {
+    pub source: A,
+    pub destination: A,
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub protocol: u8,
+    pub padding: [u8; 3],
+}
+
+map_type!(Tuple<u32>, size = 16, align = 4);
+map_type!(Tuple<[u32; 4]>, size = 40, align = 4);
+
+impl<A: Address> Tuple<A> {
+    /// The tuple of a packet that answers this one.
+    #[inline(always)]
+    pub fn reversed(self) -> Self {
+        Self {
+            source: self.destination,
+            destination: self.source,
+            source_port: self.destination_port,
+            destination_port: self.source_port,
+            ..self
+        }
+    }
+
+    /// The same packet, sent to another endpoint.
+    #[inline(always)]
+    pub fn to(self, destination: A, destination_port: u16) -> Self {
+        Self {
+            destination,
+            destination_port,
+            ..self
+        }
+    }
+}
+
+/// When a flow was last seen: `CLOCK_MONOTONIC` in units of 2^30 ns (1.07 s).
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Seen(u32);
+
+impl Seen {
+    #[inline(always)]
+    pub const fn at(nanoseconds: u64) -> Self {
+        Self((nanoseconds >> 30) as u32)
+    }
+
+    /// Whether more than `timeout` (same unit) lies between the two.
+    #[inline(always)]
+    pub const fn is_older(self, now: Self, timeout: u32) -> bool {
+        now.0.saturating_sub(self.0) > timeout
+    }
+
+    /// A duration in the unit of [`Seen`], rounded up, at least 1.
+    pub const fn units(seconds: u64) -> u32 {
+        let units = (seconds.saturating_mul(1_000_000_000) >> 30) + 1;
+        if units > u32::MAX as u64 {
+            u32::MAX
+        } else {
+            units as u32
+        }
+    }
+}
+
+/// A recorded flow, keyed by the [`Tuple`] of the client's packets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct FlowRecord {
+    pub backend: BackendId,
+    /// The slot it is an exception to, and the pool of that slot.
+    pub slot: u32,
+    pub pool: u32,
+    pub seen: Seen,
+}
+
+map_type!(FlowRecord, size = 16, align = 4);
+
+/// What a reply is rewritten to: its source becomes the VIP that the client talks to. Keyed by the
+/// [`Tuple`] of the backend's packets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ReverseRecord<A> {
+    pub vip: A,
+    pub vip_port: u16,
+    pub padding: u16,
+    pub backend: BackendId,
+    pub seen: Seen,
+}
+
+map_type!(ReverseRecord<u32>, size = 16, align = 4);
+map_type!(ReverseRecord<[u32; 4]>, size = 28, align = 4);
+
+impl<A: Address> ReverseRecord<A> {
+    /// The tuple of the client's packets, from that of the backend's.
+    #[inline(always)]
+    pub fn forward(&self, reply: Tuple<A>) -> Tuple<A> {
+        reply.reversed().to(self.vip, self.vip_port)
+    }
+}

@@ -1,1 +1,39 @@
-//! To be written.
+//! Names and sizes of the maps, the same for the object file, the pins and the daemon.
+
+/// Raised with every change to a map's meaning: a daemon adopts only pins of its own version.
+pub const VERSION: u32 = 1;
+
+pub const CONTROL: &str = "CONTROL";
+pub const LISTENERS_V4: &str = "LISTENERS_V4";
+pub const LISTENERS_V6: &str = "LISTENERS_V6";
+pub const POOLS: &str = "POOLS";
+pub const SLOTS: &str = "SLOTS";
+pub const BACKENDS: &str = "BACKENDS";
+/// Which destinations may be a VIP, and which sources may be a backend: bitmaps of [`crate::filter`].
+pub const VIP_FILTER: &str = "VIP_FILTER";
+pub const BACKEND_FILTER: &str = "BACKEND_FILTER";
+pub const PORTS: &str = "PORTS";
+pub const VERDICTS: &str = "VERDICTS";
+pub const EVENTS: &str = "EVENTS";
+pub const BACKEND_TRAFFIC: &str = "BACKEND_TRAFFIC";
+
+/// Entries of [`SLOTS`]: 128 tables of 65537 slots, each twice; 64 MiB of address space, touched as used.
+pub const SLOTS_CAPACITY: u32 = 1 << 23;
+/// Entries of [`BACKENDS`]; index 0 names nobody.
+pub const BACKENDS_CAPACITY: u32 = 1 << 16;
+/// Entries of [`PORTS`]: interface indices we can transmit on.
+pub const PORTS_CAPACITY: u32 = 1 << 16;
+/// Recorded flows: one table for half-open, one for established, per family.
+pub const FLOWS_CAPACITY: u32 = 1 << 16;
+/// Reverse entries, established; half-open ones have a table of a quarter of it.
+pub const REVERSE_CAPACITY: u32 = 1 << 18;
+
+/// Packets and bytes of one backend on one CPU.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TrafficEntry {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+crate::map_type!(TrafficEntry, size = 16, align = 8);

@@ -56,7 +56,10 @@ impl Slot {
     pub const EMPTY: Self = Self::stable(BackendId::NOBODY);
 
     pub const fn stable(current: BackendId) -> Self {
-        Self { current, previous: BackendId::NONE }
+        Self {
+            current,
+            previous: BackendId::NONE,
+        }
     }
 
     /// The slot as the one 64-bit word that is stored and loaded.
@@ -65,7 +68,10 @@ impl Slot {
     }
 
     pub const fn from_word(word: u64) -> Self {
-        Self { current: BackendId::from_bits(word as u32), previous: BackendId::from_bits((word >> 32) as u32) }
+        Self {
+            current: BackendId::from_bits(word as u32),
+            previous: BackendId::from_bits((word >> 32) as u32),
+        }
     }
 
     pub fn state(self) -> SlotState {
@@ -90,23 +96,43 @@ impl Slot {
         lives: impl Fn(BackendId) -> bool,
     ) -> Choice {
         if self.previous.is_none() {
-            return Choice { backend: self.current, reason: Reason::Stable, record: false };
+            return Choice {
+                backend: self.current,
+                reason: Reason::Stable,
+                record: false,
+            };
         }
         let found = recorded();
         if let Some(backend) = found
             && lives(backend)
         {
-            return Choice { backend, reason: Reason::Recorded, record: false };
+            return Choice {
+                backend,
+                reason: Reason::Recorded,
+                record: false,
+            };
         }
         let orphan = found.is_some();
         if self.previous == self.current {
-            return Choice { backend: self.current, reason: Reason::Current, record: orphan && self.current.is_somebody() };
+            return Choice {
+                backend: self.current,
+                reason: Reason::Current,
+                record: orphan && self.current.is_somebody(),
+            };
         }
         // An orphan's backend died: it is no old flow of `previous`, it starts again like a new one.
         if opens || orphan || !lives(self.previous) {
-            return Choice { backend: self.current, reason: Reason::Current, record: self.current.is_somebody() };
+            return Choice {
+                backend: self.current,
+                reason: Reason::Current,
+                record: self.current.is_somebody(),
+            };
         }
-        Choice { backend: self.previous, reason: Reason::Previous, record: true }
+        Choice {
+            backend: self.previous,
+            reason: Reason::Previous,
+            record: true,
+        }
     }
 
     /// The slot after the table gives it to `owner` (which may be [`BackendId::NOBODY`]): the oldest stable
@@ -115,19 +141,29 @@ impl Slot {
         match self.state() {
             SlotState::Stable if owner == self.current => self,
             SlotState::Stable if !lives(self.current) => Self::stable(owner),
-            SlotState::Stable => Self { current: owner, previous: self.current },
-            SlotState::Transition | SlotState::Settled if lives(self.previous) => {
-                Self { current: owner, previous: self.previous }
-            }
+            SlotState::Stable => Self {
+                current: owner,
+                previous: self.current,
+            },
+            SlotState::Transition | SlotState::Settled if lives(self.previous) => Self {
+                current: owner,
+                previous: self.previous,
+            },
             // No unrecorded flow is alive; the recorded ones remain exceptions.
-            SlotState::Transition | SlotState::Settled => Self { current: owner, previous: owner },
+            SlotState::Transition | SlotState::Settled => Self {
+                current: owner,
+                previous: owner,
+            },
         }
     }
 
     /// Every live old flow has shown itself: what is not recorded belongs to `current`.
     pub fn settle(self) -> Self {
         match self.state() {
-            SlotState::Transition => Self { current: self.current, previous: self.current },
+            SlotState::Transition => Self {
+                current: self.current,
+                previous: self.current,
+            },
             SlotState::Stable | SlotState::Settled => self,
         }
     }

@@ -1,1 +1,122 @@
-//! To be written.
+//! Under which name a packet is counted. Every packet is counted exactly once, so the XDP verdicts add up to
+//! the packets received, and the egress verdicts to the packets sent.
+
+macro_rules! named {
+    ($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[repr(u32)]
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum $name {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            pub const COUNT: u32 = Self::ALL.len() as u32;
+
+            /// The name in metrics and in `shunt status`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+
+            pub const fn index(self) -> u32 {
+                self as u32
+            }
+        }
+    };
+}
+
+named! {
+    /// What became of a packet.
+    Verdict {
+        /// Not IP, or IP that is neither for a service nor a reply: to the kernel, unchanged.
+        NotOurs = "pass_not_ours",
+        /// A fragment: to the kernel, unchanged.
+        Fragment = "pass_fragment",
+        /// Headers that lie or end too early: to the kernel, unchanged.
+        Malformed = "pass_malformed",
+        /// TTL or hop limit used up: to the kernel, unchanged, which answers it.
+        TtlExceeded = "pass_ttl_exceeded",
+        /// To a backend, out of the interface it came in by.
+        ForwardSame = "forward_tx",
+        /// To a backend, out of another interface.
+        ForwardOther = "forward_redirect",
+        /// To a backend, through the kernel: a local process, a bridge, or a neighbour not resolved yet.
+        ForwardStack = "forward_stack",
+        /// A reply, out of the interface it came in by.
+        ReplySame = "reply_tx",
+        /// A reply, out of another interface.
+        ReplyOther = "reply_redirect",
+        /// A reply, through the kernel.
+        ReplyStack = "reply_stack",
+        /// For a service that has no backend to take it.
+        NoBackend = "drop_no_backend",
+        /// The frame could not be changed; never seen.
+        RewriteFailed = "drop_rewrite_failed",
+        /// Leaving: nothing to do with us.
+        EgressNotOurs = "egress_not_ours",
+        /// Leaving: a reply, rewritten.
+        EgressReply = "egress_reply",
+        /// Leaving: a reply that could not be rewritten; never seen.
+        EgressFailed = "egress_drop_rewrite_failed",
+    }
+}
+
+impl Verdict {
+    /// Whether it counts a packet that leaves, not one received.
+    pub const fn is_egress(self) -> bool {
+        matches!(
+            self,
+            Self::EgressNotOurs | Self::EgressReply | Self::EgressFailed
+        )
+    }
+}
+
+named! {
+    /// What else happened on the way; any number for a packet.
+    Event {
+        /// A packet's slot was stable: the hash alone decided.
+        SelectStable = "select_stable",
+        /// A recorded flow was found.
+        SelectRecorded = "select_recorded",
+        /// A slot's current owner took a packet that was not recorded.
+        SelectCurrent = "select_current",
+        /// A slot's previous owner kept an old flow.
+        SelectPrevious = "select_previous",
+        /// A flow was recorded.
+        FlowRecorded = "flow_recorded",
+        /// A recorded flow was promoted to established.
+        FlowPromoted = "flow_promoted",
+        /// A table had no room for a flow.
+        FlowLost = "flow_lost",
+        /// A reverse entry was written.
+        ReverseWritten = "reverse_written",
+        /// A reverse entry was promoted to established.
+        ReversePromoted = "reverse_promoted",
+        /// The kernel was asked for a next hop.
+        HopAsked = "next_hop_asked",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_indices_dense() {
+        let mut names: Vec<_> = Verdict::ALL
+            .iter()
+            .map(|v| v.name())
+            .chain(Event::ALL.iter().map(|e| e.name()))
+            .collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for (i, verdict) in Verdict::ALL.iter().enumerate() {
+            assert_eq!(verdict.index(), i as u32);
+        }
+    }
+}

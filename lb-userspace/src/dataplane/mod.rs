@@ -40,17 +40,25 @@ pub struct Pool {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Op {
     /// Creates a backend or changes its state; never its address.
-    PutBackend { id: BackendId, backend: BackendEntry },
+    PutBackend {
+        id: BackendId,
+        backend: BackendEntry,
+    },
     /// Forgets a backend that no slot and no recorded flow names.
     RemoveBackend { id: BackendId },
     /// Writes a table beside the old one and switches to it by one store. Creates the pool where it is new.
     WriteTable { pool: PoolId, slots: Vec<Slot> },
     /// Changes single slots in place, each by one store. Never an owner, only how far its change has come.
-    StepSlots { pool: PoolId, slots: Vec<(u32, Slot)> },
+    StepSlots {
+        pool: PoolId,
+        slots: Vec<(u32, Slot)>,
+    },
     /// Forgets a pool that no listener names.
     RemovePool { pool: PoolId },
     /// Replaces all listeners, switched by one store.
-    SetListeners { listeners: BTreeMap<Listener, PoolId> },
+    SetListeners {
+        listeners: BTreeMap<Listener, PoolId>,
+    },
 }
 
 /// Everything the datapath holds: what `plan` compares the target with.

@@ -1,0 +1,28 @@
+//! Ethernet and VLAN tags.
+
+use super::{Packet, Skip};
+
+/// Bytes of an untagged Ethernet header.
+pub const ETHERNET_LENGTH: usize = 14;
+const TAG_LENGTH: usize = 4;
+/// Two tags are 802.1ad's own limit.
+const TAGS: usize = 2;
+
+const ETHERTYPE_OFFSET: usize = 12;
+const VLAN: u16 = 0x8100_u16.to_be();
+const SERVICE_VLAN: u16 = 0x88a8_u16.to_be();
+
+/// The EtherType (network byte order) behind any tags, and the offset of what follows it.
+#[inline(always)]
+pub fn network_layer<P: Packet>(packet: &P) -> Result<(u16, usize), Skip> {
+    let mut ethertype: u16 = packet.load(ETHERTYPE_OFFSET).ok_or(Skip::Malformed)?;
+    let mut network = ETHERNET_LENGTH;
+    for _ in 0..TAGS {
+        if ethertype != VLAN && ethertype != SERVICE_VLAN {
+            break;
+        }
+        ethertype = packet.load(network + 2).ok_or(Skip::Malformed)?;
+        network += TAG_LENGTH;
+    }
+    Ok((ethertype, network))
+}

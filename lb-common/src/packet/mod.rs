@@ -1,0 +1,143 @@
+//! Where the headers are, and whether they are true.
+//!
+//! Pure over [`Packet`]: the kernel programs implement it on packet memory, tests on byte slices.
+
+mod ip;
+mod link;
+mod transport;
+
+pub use ip::IpHeader;
+pub use link::{ETHERNET_LENGTH, network_layer};
+
+use crate::{address::Address, flow::Tuple};
+
+/// A packet's bytes. Offsets count from the start of the frame.
+pub trait Packet {
+    /// Bytes of the whole packet, of which not all need be readable.
+    fn length(&self) -> usize;
+    /// The value at `offset`; `None` past the readable end.
+    fn load<T: Word>(&self, offset: usize) -> Option<T>;
+    /// Replaces the value at `offset`; `None`, and nothing written, past the end.
+    fn store<T: Word>(&mut self, offset: usize, value: T) -> Option<()>;
+}
+
+/// What may be loaded from a packet.
+///
+/// # Safety
+/// Every bit pattern is a value, and there is no padding.
+pub unsafe trait Word: Copy {}
+// SAFETY: integers and arrays of them.
+unsafe impl Word for u8 {}
+// SAFETY: as above.
+unsafe impl Word for u16 {}
+// SAFETY: as above.
+unsafe impl Word for u32 {}
+// SAFETY: as above.
+unsafe impl Word for [u32; 4] {}
+// SAFETY: as above.
+unsafe impl Word for [u8; 12] {}
+
+/// A TCP or UDP packet whose headers are whole and agree with its length.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Headers<A> {
+    /// Offset of the IP header.
+    pub network: usize,
+    /// Offset of the TCP or UDP header.
+    pub transport: usize,
+    pub tuple: Tuple<A>,
+    /// TCP's flags byte; 0 for UDP.
+    pub flags: u8,
+    /// TTL or hop limit.
+    pub ttl: u8,
+}
+
+pub const FIN: u8 = 0x01;
+pub const SYN: u8 = 0x02;
+pub const RST: u8 = 0x04;
+pub const ACK: u8 = 0x10;
+
+impl<A> Headers<A> {
+    /// Whether the packet opens a TCP connection.
+    #[inline(always)]
+    pub const fn opens(&self) -> bool {
+        self.flags & (SYN | ACK | RST) == SYN
+    }
+
+    /// Whether the packet accepts a TCP connection.
+    #[inline(always)]
+    pub const fn accepts(&self) -> bool {
+        self.flags & (SYN | ACK) == SYN | ACK
+    }
+
+    #[inline(always)]
+    pub const fn resets(&self) -> bool {
+        self.flags & RST != 0
+    }
+}
+
+/// Why a packet is not looked at further.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Skip {
+    /// Well-formed as far as we read, but nothing we balance.
+    NotOurs,
+    /// A fragment, the first included.
+    Fragment,
+    /// Lengths, versions or header sizes that cannot be.
+    Malformed,
+}
+
+/// Reads the headers of an IP packet that starts at `network`.
+#[inline(always)]
+pub fn parse<A: Address + IpHeader + Word, P: Packet>(
+    packet: &P,
+    network: usize,
+) -> Result<Headers<A>, Skip> {
+    let ip = A::walk(packet, network)?;
+    let (ports, flags) = transport::read(packet, ip.transport, ip.protocol, ip.payload)?;
+    let source = packet
+        .load(network + A::SOURCE_OFFSET)
+        .ok_or(Skip::Malformed)?;
+    let destination = packet
+        .load(network + A::DESTINATION_OFFSET)
+        .ok_or(Skip::Malformed)?;
+    let tuple = Tuple {
+        source,
+        destination,
+        source_port: ports.source,
+        destination_port: ports.destination,
+        protocol: ip.protocol,
+        padding: [0; 3],
+    };
+    Ok(Headers {
+        network,
+        transport: ip.transport,
+        tuple,
+        flags,
+        ttl: ip.ttl,
+    })
+}
+
+/// A frame in memory, for the host's tests and tools.
+#[derive(Debug)]
+pub struct Frame<'a>(pub &'a mut [u8]);
+
+impl Packet for Frame<'_> {
+    fn length(&self) -> usize {
+        self.0.len()
+    }
+
+    fn load<T: Word>(&self, offset: usize) -> Option<T> {
+        let bytes = self.0.get(offset..offset.checked_add(size_of::<T>())?)?;
+        // SAFETY: the slice is as long as T, and any bytes are a T.
+        Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+    }
+
+    fn store<T: Word>(&mut self, offset: usize, value: T) -> Option<()> {
+        let bytes = self
+            .0
+            .get_mut(offset..offset.checked_add(size_of::<T>())?)?;
+        // SAFETY: the slice is as long as T, which has no padding.
+        unsafe { bytes.as_mut_ptr().cast::<T>().write_unaligned(value) };
+        Some(())
+    }
+}
