@@ -5,8 +5,9 @@ use crate::map_type;
 /// Packets that use an answer before the kernel is asked again.
 pub const PACKETS: u32 = 256;
 
-/// Entries of the cache for clients; one hash decides the place, a collision only asks the kernel again.
-pub const CLIENT_PLACES: u32 = 4096;
+/// Entries of each cache, a power of two: one for backends, by index, and one for clients, by hash. A collision
+/// only asks the kernel again.
+pub const PLACES: u32 = 4096;
 
 /// What to do with a packet to `destination`.
 #[repr(C)]
@@ -17,7 +18,9 @@ pub struct Hop {
     pub epoch: u32,
     /// Packets left to use it; 0: ask again.
     pub left: u32,
-    pub kind: u32,
+    pub kind: u16,
+    /// The largest IP packet the way takes; 0: the kernel did not say (before 5.12).
+    pub mtu: u16,
     /// The interface to leave through.
     pub interface: u32,
     /// Destination and source MAC, as they stand in the frame.
@@ -29,9 +32,24 @@ map_type!(Hop, size = 48, align = 4);
 
 impl Hop {
     /// Up the stack: the destination is local, not resolved yet, or behind an interface we do not transmit on.
-    pub const STACK: u32 = 0;
+    pub const STACK: u16 = 0;
     /// Out of the interface it came in by.
-    pub const SAME: u32 = 1;
+    pub const SAME: u16 = 1;
     /// Out of another interface.
-    pub const OTHER: u32 = 2;
+    pub const OTHER: u16 = 2;
+
+    /// Whether the answer still stands for packets to `destination` that came in by `ingress`.
+    #[inline(always)]
+    pub fn is_for(&self, destination: [u32; 4], ingress: u32, epoch: u32) -> bool {
+        self.left != 0
+            && self.epoch == epoch
+            && self.ingress == ingress
+            && self.destination == destination
+    }
+
+    /// Whether an IP packet of `length` bytes fits.
+    #[inline(always)]
+    pub const fn takes(&self, length: usize) -> bool {
+        self.mtu == 0 || length <= self.mtu as usize
+    }
 }

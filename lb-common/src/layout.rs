@@ -12,21 +12,34 @@ pub const BACKENDS: &str = "BACKENDS";
 /// Which destinations may be a VIP, and which sources may be a backend: bitmaps of [`crate::filter`].
 pub const VIP_FILTER: &str = "VIP_FILTER";
 pub const BACKEND_FILTER: &str = "BACKEND_FILTER";
+/// The interfaces we can transmit on.
 pub const PORTS: &str = "PORTS";
+/// Recorded flows and the reverse table, each half-open and established.
+pub const FLOWS_HALF_V4: &str = "FLOWS_HALF_V4";
+pub const FLOWS_HALF_V6: &str = "FLOWS_HALF_V6";
+pub const FLOWS_V4: &str = "FLOWS_V4";
+pub const FLOWS_V6: &str = "FLOWS_V6";
+pub const REVERSE_HALF_V4: &str = "REVERSE_HALF_V4";
+pub const REVERSE_HALF_V6: &str = "REVERSE_HALF_V6";
+pub const REVERSE_V4: &str = "REVERSE_V4";
+pub const REVERSE_V6: &str = "REVERSE_V6";
+pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
+pub const CLIENT_HOPS: &str = "CLIENT_HOPS";
 pub const VERDICTS: &str = "VERDICTS";
 pub const EVENTS: &str = "EVENTS";
 pub const BACKEND_TRAFFIC: &str = "BACKEND_TRAFFIC";
 
-/// Entries of [`SLOTS`]: 128 tables of 65537 slots, each twice; 64 MiB of address space, touched as used.
-pub const SLOTS_CAPACITY: u32 = 1 << 23;
+/// Entries of [`SLOTS`], 32 MiB: 512 tables of 4093 slots or 31 of 65537, each with room for its successor.
+pub const SLOTS_CAPACITY: u32 = 1 << 22;
 /// Entries of [`BACKENDS`]; index 0 names nobody.
 pub const BACKENDS_CAPACITY: u32 = 1 << 16;
 /// Entries of [`PORTS`]: interface indices we can transmit on.
 pub const PORTS_CAPACITY: u32 = 1 << 16;
 /// Recorded flows: one table for half-open, one for established, per family.
 pub const FLOWS_CAPACITY: u32 = 1 << 16;
-/// Reverse entries, established; half-open ones have a table of a quarter of it.
+/// Reverse entries: established, and half-open.
 pub const REVERSE_CAPACITY: u32 = 1 << 18;
+pub const REVERSE_HALF_CAPACITY: u32 = 1 << 16;
 
 /// Packets and bytes of one backend on one CPU.
 #[repr(C)]

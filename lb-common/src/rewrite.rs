@@ -4,7 +4,7 @@ use crate::{
     address::Address,
     csum::Delta,
     flow::TCP,
-    packet::{Headers, Packet, Word},
+    packet::{Headers, PacketMut, Word},
 };
 
 /// Which end of a packet is rewritten.
@@ -42,7 +42,7 @@ pub const fn checksum_offset(protocol: u8) -> usize {
 
 /// Replaces address and port of one end; every checksum over them follows. A UDP checksum of zero (none) stays.
 #[inline(always)]
-pub fn endpoint<A: Address + Word, P: Packet>(
+pub fn endpoint<A: Address + Word, P: PacketMut>(
     packet: &mut P,
     headers: &Headers<A>,
     end: End,
@@ -73,7 +73,11 @@ pub fn endpoint<A: Address + Word, P: Packet>(
 
 /// Takes one off TTL or hop limit, which must not be 0.
 #[inline(always)]
-pub fn decrement_ttl<A: Address, P: Packet>(packet: &mut P, network: usize, ttl: u8) -> Option<()> {
+pub fn decrement_ttl<A: Address, P: PacketMut>(
+    packet: &mut P,
+    network: usize,
+    ttl: u8,
+) -> Option<()> {
     let ttl_offset = network + A::TTL_OFFSET;
     packet.store(ttl_offset, ttl - 1)?;
     let Some(offset) = A::CHECKSUM_OFFSET else {
@@ -95,6 +99,6 @@ pub fn decrement_ttl<A: Address, P: Packet>(packet: &mut P, network: usize, ttl:
 
 /// Replaces destination and source MAC.
 #[inline(always)]
-pub fn macs<P: Packet>(packet: &mut P, macs: [u8; 12]) -> Option<()> {
+pub fn macs<P: PacketMut>(packet: &mut P, macs: [u8; 12]) -> Option<()> {
     packet.store(0, macs)
 }

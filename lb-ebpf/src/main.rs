@@ -1,1 +1,61 @@
-fn main() {}
+//! The kernel programs: XDP for what arrives, tc for what leaves. Entry points only.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`ingress`] | what becomes of a packet that arrives? |
+//! | [`egress`] | what becomes of a packet that leaves? |
+//! | [`steer`] | which service is it for, and which backend takes it? |
+//! | [`flows`] | what was recorded of a flow? |
+//! | [`reverse`] | is this a reply, and what was it sent to? |
+//! | [`transmit`] | how does it get there? |
+//! | [`stats`] | how is it counted? |
+//! | [`frame`], [`skb`] | how is packet memory touched? |
+//! | [`family`], [`maps`] | where is everything kept? |
+#![no_std]
+#![no_main]
+
+mod egress;
+mod family;
+mod flows;
+mod frame;
+mod ingress;
+mod maps;
+mod reverse;
+mod skb;
+mod stats;
+mod steer;
+mod transmit;
+
+use aya_ebpf::{
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+
+use crate::{frame::Frame, skb::Skb};
+
+#[xdp]
+pub fn shunt_xdp(ctx: XdpContext) -> u32 {
+    let mut frame = Frame::new(ctx);
+    let outcome = ingress::handle(&mut frame);
+    stats::count(outcome.verdict);
+    transmit::action(outcome)
+}
+
+#[classifier]
+pub fn shunt_egress(ctx: TcContext) -> i32 {
+    let skb = Skb::new(ctx);
+    let verdict = egress::handle(&skb);
+    stats::count(verdict);
+    egress::action(verdict)
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    // The verifier refuses what could reach this.
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

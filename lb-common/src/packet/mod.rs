@@ -17,6 +17,10 @@ pub trait Packet {
     fn length(&self) -> usize;
     /// The value at `offset`; `None` past the readable end.
     fn load<T: Word>(&self, offset: usize) -> Option<T>;
+}
+
+/// A packet that can be changed in place.
+pub trait PacketMut: Packet {
     /// Replaces the value at `offset`; `None`, and nothing written, past the end.
     fn store<T: Word>(&mut self, offset: usize, value: T) -> Option<()>;
 }
@@ -131,7 +135,9 @@ impl Packet for Frame<'_> {
         // SAFETY: the slice is as long as T, and any bytes are a T.
         Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
     }
+}
 
+impl PacketMut for Frame<'_> {
     fn store<T: Word>(&mut self, offset: usize, value: T) -> Option<()> {
         let bytes = self
             .0

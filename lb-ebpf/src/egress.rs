@@ -1,0 +1,43 @@
+//! What becomes of a packet that leaves: replies of backends on this host, or behind a bridge on it, get the
+//! source that their client talks to.
+
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
+use lb_common::{
+    address::{Address, V4, V6},
+    packet::{Headers, network_layer, parse},
+    verdict::Verdict,
+};
+
+use crate::{family::Family, maps, reverse, skb::Skb};
+
+#[inline(always)]
+pub fn handle(skb: &Skb) -> Verdict {
+    match network_layer(skb) {
+        Ok((V4::ETHERTYPE, network)) => packet::<V4>(skb, network),
+        Ok((V6::ETHERTYPE, network)) => packet::<V6>(skb, network),
+        _ => Verdict::EgressNotOurs,
+    }
+}
+
+#[inline(always)]
+fn packet<A: Family>(skb: &Skb, network: usize) -> Verdict {
+    let Ok(headers): Result<Headers<A>, _> = parse(skb, network) else {
+        return Verdict::EgressNotOurs;
+    };
+    let Some(record) = maps::control().and_then(|control| reverse::find(&headers, control)) else {
+        return Verdict::EgressNotOurs;
+    };
+    match skb.rewrite_source(&headers, record.vip, record.vip_port) {
+        Some(()) => Verdict::EgressReply,
+        None => Verdict::EgressFailed,
+    }
+}
+
+/// Never final for a packet that goes on: other programs and filters have their say.
+#[inline(always)]
+pub fn action(verdict: Verdict) -> i32 {
+    if verdict == Verdict::EgressFailed {
+        return TC_ACT_SHOT;
+    }
+    TC_ACT_UNSPEC
+}

@@ -1,0 +1,94 @@
+//! The maps of each family: the only place where the two are written side by side.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, LruHashMap},
+};
+use lb_common::{
+    address::{Address, V4, V6},
+    flow::{FlowRecord, ReverseRecord, Tuple},
+    layout::{FLOWS_CAPACITY, REVERSE_CAPACITY, REVERSE_HALF_CAPACITY},
+    packet::{IpHeader, Word},
+    service::{ListenerEntry, PLACES},
+};
+
+pub type Flows<A> = LruHashMap<Tuple<A>, FlowRecord>;
+pub type Reverse<A> = LruHashMap<Tuple<A>, ReverseRecord<A>>;
+
+/// An address family with its maps.
+pub trait Family: Address + IpHeader + Word {
+    /// Its place in [`Control::listeners`](lb_common::service::Control).
+    const INDEX: usize;
+
+    fn listeners() -> &'static Array<ListenerEntry<Self>>;
+    fn flows_half() -> &'static Flows<Self>;
+    fn flows() -> &'static Flows<Self>;
+    fn reverse_half() -> &'static Reverse<Self>;
+    fn reverse() -> &'static Reverse<Self>;
+}
+
+macro_rules! family {
+    ($address:ty, $index:literal, $listeners:ident, $flows_half:ident, $flows:ident, $reverse_half:ident, $reverse:ident) => {
+        #[map]
+        static $listeners: Array<ListenerEntry<$address>> =
+            Array::with_max_entries(2 * PLACES, BPF_F_MMAPABLE);
+        #[map]
+        static $flows_half: Flows<$address> = LruHashMap::with_max_entries(FLOWS_CAPACITY, 0);
+        #[map]
+        static $flows: Flows<$address> = LruHashMap::with_max_entries(FLOWS_CAPACITY, 0);
+        #[map]
+        static $reverse_half: Reverse<$address> =
+            LruHashMap::with_max_entries(REVERSE_HALF_CAPACITY, 0);
+        #[map]
+        static $reverse: Reverse<$address> = LruHashMap::with_max_entries(REVERSE_CAPACITY, 0);
+
+        impl Family for $address {
+            const INDEX: usize = $index;
+
+            #[inline(always)]
+            fn listeners() -> &'static Array<ListenerEntry<Self>> {
+                &$listeners
+            }
+
+            #[inline(always)]
+            fn flows_half() -> &'static Flows<Self> {
+                &$flows_half
+            }
+
+            #[inline(always)]
+            fn flows() -> &'static Flows<Self> {
+                &$flows
+            }
+
+            #[inline(always)]
+            fn reverse_half() -> &'static Reverse<Self> {
+                &$reverse_half
+            }
+
+            #[inline(always)]
+            fn reverse() -> &'static Reverse<Self> {
+                &$reverse
+            }
+        }
+    };
+}
+
+family!(
+    V4,
+    0,
+    LISTENERS_V4,
+    FLOWS_HALF_V4,
+    FLOWS_V4,
+    REVERSE_HALF_V4,
+    REVERSE_V4
+);
+family!(
+    V6,
+    1,
+    LISTENERS_V6,
+    FLOWS_HALF_V6,
+    FLOWS_V6,
+    REVERSE_HALF_V6,
+    REVERSE_V6
+);

@@ -1,0 +1,58 @@
+//! Every map that is the same for both families. Names and sizes: [`lb_common::layout`].
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, PerCpuArray},
+};
+use lb_common::{
+    backend::Backend,
+    filter, hop,
+    hop::Hop,
+    layout::{BACKENDS_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry},
+    service::{self, Control},
+    verdict::{Event, Verdict},
+};
+
+#[map]
+pub static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+/// [`lb_common::service::PoolEntry`] as one word.
+#[map]
+pub static POOLS: Array<u64> = Array::with_max_entries(service::POOLS, BPF_F_MMAPABLE);
+/// [`lb_common::slot::Slot`] as one word.
+#[map]
+pub static SLOTS: Array<u64> = Array::with_max_entries(SLOTS_CAPACITY, BPF_F_MMAPABLE);
+#[map]
+pub static BACKENDS: Array<Backend> = Array::with_max_entries(BACKENDS_CAPACITY, BPF_F_MMAPABLE);
+#[map]
+pub static VIP_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
+#[map]
+pub static BACKEND_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
+/// By interface index: 1 where packets may be transmitted.
+#[map]
+pub static PORTS: Array<u32> = Array::with_max_entries(PORTS_CAPACITY, 0);
+#[map]
+pub static BACKEND_HOPS: PerCpuArray<Hop> = PerCpuArray::with_max_entries(hop::PLACES, 0);
+#[map]
+pub static CLIENT_HOPS: PerCpuArray<Hop> = PerCpuArray::with_max_entries(hop::PLACES, 0);
+#[map]
+pub static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Verdict::COUNT, 0);
+#[map]
+pub static EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Event::COUNT, 0);
+#[map]
+pub static BACKEND_TRAFFIC: PerCpuArray<TrafficEntry> =
+    PerCpuArray::with_max_entries(BACKENDS_CAPACITY, 0);
+
+/// The daemon's words, if the map is there at all, which it always is.
+#[inline(always)]
+pub fn control() -> Option<&'static Control> {
+    CONTROL.get(0)
+}
+
+/// Reads a word that the daemon may replace at any moment, once.
+#[inline(always)]
+pub fn load_word(map: &'static Array<u64>, index: u32) -> Option<u64> {
+    let word = map.get_ptr(index)?;
+    // SAFETY: a live array element; array elements are never freed.
+    Some(unsafe { word.read_volatile() })
+}

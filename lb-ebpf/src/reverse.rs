@@ -1,0 +1,140 @@
+//! The reverse table of `nat`: which packets of a backend are replies to a VIP's clients.
+//!
+//! | reply | half-open entry | established entry |
+//! |---|---|---|
+//! | SYN-ACK | it is a reply; the flow starts anew | alone: a direct connection reuses the ports; forgotten |
+//! | RST | it is a reply | it is a reply |
+//! | other | it is a reply, and proof that both sides answered: promoted | it is a reply |
+
+use lb_common::{
+    backend::{Backend, BackendId},
+    filter,
+    flow::{ReverseRecord, Seen, TCP, Tuple},
+    packet::Headers,
+    service::Control,
+    verdict::Event,
+};
+
+use crate::{
+    family::Family,
+    flows,
+    maps::{BACKEND_FILTER, load_word},
+    stats,
+    steer::now,
+};
+
+/// Remembers where replies to a packet that goes to `backend` belong. TCP writes on SYN only; UDP, which has
+/// none, keeps the entry fresh with every packet.
+#[inline(always)]
+pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend) {
+    let tuple = &headers.tuple;
+    let is_tcp = tuple.protocol == TCP;
+    if is_tcp && !headers.opens() {
+        return;
+    }
+    let reply = tuple
+        .to(A::from_words(backend.address), backend.port)
+        .reversed();
+    let record = ReverseRecord {
+        vip: tuple.destination,
+        vip_port: tuple.destination_port,
+        padding: 0,
+        backend: id,
+        seen: now(),
+    };
+    if !is_tcp && refresh(&reply, &record) {
+        return;
+    }
+    stats::event(match A::reverse_half().insert(&reply, &record, 0) {
+        Ok(()) => Event::ReverseWritten,
+        Err(_) => Event::FlowLost,
+    });
+}
+
+/// Renews a UDP flow's entry; `false` where it has none.
+#[inline(always)]
+fn refresh<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>) -> bool {
+    let Some(known) = A::reverse()
+        .get_ptr_mut(reply)
+        .or_else(|| A::reverse_half().get_ptr_mut(reply))
+    else {
+        return false;
+    };
+    // SAFETY: a live element of a preallocated map.
+    unsafe {
+        if *known != *record {
+            *known = *record;
+        }
+    }
+    true
+}
+
+/// Whether both sides of the flow with these replies have answered.
+#[inline(always)]
+pub fn is_established<A: Family>(reply: &Tuple<A>) -> bool {
+    A::reverse().get_ptr(reply).is_some()
+}
+
+/// What the packet has to be rewritten to, if it is a reply.
+#[inline(always)]
+pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<ReverseRecord<A>> {
+    let tuple = &headers.tuple;
+    let (word, bit) = filter::position(tuple.source, tuple.source_port);
+    if !filter::has(load_word(&BACKEND_FILTER, word)?, bit) {
+        return None;
+    }
+    if headers.accepts() {
+        return accepted(tuple, control);
+    }
+    let now = now();
+    let is_fresh = |seen: Seen| tuple.protocol == TCP || !seen.is_older(now, control.udp_timeout);
+    if let Some(known) = A::reverse().get_ptr_mut(tuple) {
+        // SAFETY: a live element of a preallocated map. Another packet of the flow may write the same word.
+        unsafe {
+            if !is_fresh((*known).seen) {
+                return None;
+            }
+            if (*known).seen != now {
+                (*known).seen = now;
+            }
+            return Some(*known);
+        }
+    }
+    let half = A::reverse_half().get_ptr(tuple)?;
+    // SAFETY: as above; copied at once.
+    let mut record = unsafe { *half };
+    if !is_fresh(record.seen) {
+        return None;
+    }
+    if !headers.resets() {
+        record.seen = now;
+        promote(tuple, &record);
+    }
+    Some(record)
+}
+
+/// A SYN-ACK answers the SYN that went through the VIP, or one that did not.
+#[inline(always)]
+fn accepted<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRecord<A>> {
+    // Whatever was established under these ports has ended.
+    let _ = A::reverse().remove(tuple);
+    let half = A::reverse_half().get_ptr(tuple)?;
+    // SAFETY: a live element of a preallocated map, copied at once.
+    let record = unsafe { *half };
+    if record.seen.is_older(now(), control.half_open_timeout) {
+        return None;
+    }
+    Some(record)
+}
+
+#[inline(always)]
+fn promote<A: Family>(tuple: &Tuple<A>, record: &ReverseRecord<A>) {
+    // In this order, so that a packet between the two finds it.
+    if A::reverse().insert(tuple, record, 0).is_err() {
+        stats::event(Event::FlowLost);
+        return;
+    }
+    let _ = A::reverse_half().remove(tuple);
+    stats::event(Event::ReversePromoted);
+    flows::promote(&record.forward(*tuple));
+}

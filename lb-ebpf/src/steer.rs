@@ -1,0 +1,100 @@
+//! Which service a packet is for, and which of its backends takes it.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use lb_common::{
+    backend::{Backend, BackendId},
+    filter,
+    flow::{FlowRecord, Seen, Tuple},
+    hash,
+    packet::Headers,
+    service::{self, Control, PROBES, PoolEntry},
+    slot::{Reason, Slot},
+    verdict::Event,
+};
+
+use crate::{
+    family::Family,
+    flows,
+    maps::{BACKENDS, POOLS, SLOTS, VIP_FILTER, load_word},
+    stats,
+};
+
+/// The pool that serves the destination of `tuple`; `None`: not a service.
+#[inline(always)]
+pub fn service<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<u32> {
+    let (word, bit) = filter::position(tuple.destination, tuple.destination_port);
+    if !filter::has(load_word(&VIP_FILTER, word)?, bit) {
+        return None;
+    }
+    // SAFETY: a live element, read once because the daemon replaces it in one store.
+    let in_use = unsafe { (&raw const control.listeners[A::INDEX]).read_volatile() };
+    let (half, seed) = service::half(in_use);
+    let first = service::place(
+        seed,
+        tuple.destination,
+        tuple.destination_port,
+        tuple.protocol,
+    );
+    for probe in 0..PROBES {
+        let place = half + ((first + probe) & (service::PLACES - 1));
+        let entry = A::listeners().get(place)?;
+        if entry.is(tuple.destination, tuple.destination_port, tuple.protocol) {
+            return Some(entry.pool);
+        }
+    }
+    None
+}
+
+/// The backend that takes the packet, and its entry; `None` where nobody does.
+#[inline(always)]
+pub fn backend<A: Family>(
+    headers: &Headers<A>,
+    pool: u32,
+    control: &Control,
+) -> Option<(BackendId, &'static Backend)> {
+    let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
+    let tuple = &headers.tuple;
+    let hash = hash::flow(
+        control.seed,
+        tuple.source,
+        tuple.source_port,
+        tuple.destination_port,
+    );
+    let index = hash::scale(hash, table.size);
+    let slot = Slot::from_word(load_word(&SLOTS, table.base + index)?);
+
+    let choice = slot.choose(headers.opens(), || flows::find(tuple), lives);
+    stats::event(match choice.reason {
+        Reason::Stable => Event::SelectStable,
+        Reason::Recorded => Event::SelectRecorded,
+        Reason::Current => Event::SelectCurrent,
+        Reason::Previous => Event::SelectPrevious,
+    });
+    let entry = BACKENDS.get(choice.backend.index())?;
+    if !entry.serves(choice.backend) {
+        return None;
+    }
+    if choice.record {
+        let record = FlowRecord {
+            backend: choice.backend,
+            slot: index,
+            pool,
+            seen: now(),
+        };
+        flows::record(tuple, entry, &record);
+    }
+    Some((choice.backend, entry))
+}
+
+#[inline(always)]
+fn lives(id: BackendId) -> bool {
+    BACKENDS
+        .get(id.index())
+        .is_some_and(|entry| entry.serves(id))
+}
+
+#[inline(always)]
+pub fn now() -> Seen {
+    // SAFETY: a helper without preconditions.
+    Seen::at(unsafe { bpf_ktime_get_ns() })
+}
