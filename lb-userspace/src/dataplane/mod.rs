@@ -1,5 +1,7 @@
 //! The seam between what the daemon decides and where it takes effect: the kernel's maps, or a fake.
 
+pub mod bpf;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -14,6 +16,50 @@ use crate::desired::Protocol;
 
 /// A lookup table in the datapath. A service has one for each family it listens on.
 pub type PoolId = u16;
+
+/// How the XDP program is attached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// In the driver.
+    Native,
+    /// In the kernel's receive path; works everywhere, slower.
+    Generic,
+}
+
+impl Mode {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// How the egress program is attached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Egress {
+    /// By a link (kernel 6.6).
+    Tcx,
+    /// As a filter of a qdisc.
+    Clsact,
+}
+
+impl Egress {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+        }
+    }
+}
+
+/// An interface with both programs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attachment {
+    pub interface: String,
+    pub mode: Mode,
+    pub egress: Egress,
+}
 
 /// `VIP:port/protocol`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -105,6 +151,15 @@ pub enum DataplaneError {
         #[source]
         source: anyhow::Error,
     },
+}
+
+impl DataplaneError {
+    pub fn kernel(context: impl Into<String>, source: anyhow::Error) -> Self {
+        Self::Kernel {
+            context: context.into(),
+            source,
+        }
+    }
 }
 
 /// Where operations take effect.

@@ -1,0 +1,235 @@
+//! Attaches the programs to interfaces, by links that outlive the daemon.
+//!
+//! A link is pinned as `links/xdp-native-IFINDEX`, `links/xdp-generic-IFINDEX` or `links/egress-IFINDEX`. The next daemon
+//! replaces the program in it, so that no packet is missed.
+
+use std::{
+    ffi::CString,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use aya::programs::{
+    LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp,
+    links::{FdLink, PinnedLink},
+    tc::{self, NlOptions, TcAttachOptions},
+    xdp::XdpMode as AttachMode,
+};
+
+use super::{object::Object, pins::Pins};
+use crate::{
+    dataplane::{Attachment, Egress, Mode},
+    desired::XdpMode,
+};
+
+/// An interface with both programs.
+#[derive(Debug)]
+pub struct Attached {
+    pub index: u32,
+    pub attachment: Attachment,
+}
+
+/// Attaches to `interfaces`, and detaches from those that a daemon before this one was attached to beside them.
+pub fn attach(
+    object: &mut Object,
+    pins: &Pins,
+    interfaces: &[String],
+    mode: XdpMode,
+) -> anyhow::Result<Vec<Attached>> {
+    let indexed = interfaces
+        .iter()
+        .map(|name| Ok((name, index(name)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut attached = Vec::new();
+    for (name, index) in indexed {
+        let mode = attach_xdp(object.xdp()?, pins, name, index, mode)
+            .with_context(|| format!("attaching the XDP program to {name}"))?;
+        let egress = attach_egress(object.egress()?, pins, name, index)
+            .with_context(|| format!("attaching the tc egress program to {name}"))?;
+        attached.push(Attached {
+            index,
+            attachment: Attachment {
+                interface: name.clone(),
+                mode,
+                egress,
+            },
+        });
+    }
+    remove_strangers(pins, &attached)?;
+    Ok(attached)
+}
+
+fn index(interface: &str) -> anyhow::Result<u32> {
+    let name = CString::new(interface)?;
+    // SAFETY: a C string.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    if index == 0 {
+        bail!("no network interface is called {interface:?}; `ip link` lists those there are");
+    }
+    Ok(index)
+}
+
+fn attach_xdp(
+    program: &mut Xdp,
+    pins: &Pins,
+    name: &str,
+    index: u32,
+    wanted: XdpMode,
+) -> anyhow::Result<Mode> {
+    for mode in [Mode::Native, Mode::Generic] {
+        let path = xdp_pin(pins, mode, index);
+        if !path.exists() {
+            continue;
+        }
+        match adopt_xdp(program, &path) {
+            Ok(()) => return Ok(mode),
+            // The interface that had this index is gone.
+            Err(error) => {
+                tracing::debug!(
+                    interface = name,
+                    error = format!("{error:#}"),
+                    "stale link removed"
+                );
+                fs::remove_file(&path)?;
+            }
+        }
+    }
+    let modes: &[Mode] = match wanted {
+        XdpMode::Auto => &[Mode::Native, Mode::Generic],
+        XdpMode::Native => &[Mode::Native],
+        XdpMode::Generic => &[Mode::Generic],
+    };
+    let mut refusal = None;
+    for &mode in modes {
+        let flags = match mode {
+            Mode::Native => AttachMode::Driver,
+            Mode::Generic => AttachMode::Skb,
+        };
+        match program.attach_to_if_index(index, flags) {
+            Ok(id) => {
+                let link: FdLink = program.take_link(id)?.try_into()?;
+                link.pin(xdp_pin(pins, mode, index))?;
+                return Ok(mode);
+            }
+            Err(error) if is_busy(&error) => bail!(
+                "{name} has an XDP program already; `bpftool net` shows it, `ip link set dev {name} xdp off` removes it \
+                 if it is not needed"
+            ),
+            Err(error) => {
+                if mode == Mode::Native && modes.len() > 1 {
+                    let reason = format!("{:#}", anyhow!(error));
+                    tracing::warn!(
+                        interface = name,
+                        reason,
+                        "no native XDP here, using generic mode, which is slower"
+                    );
+                } else {
+                    refusal = Some(error);
+                }
+            }
+        }
+    }
+    Err(refusal.map_or_else(|| anyhow!("no mode left to try"), Into::into))
+}
+
+fn adopt_xdp(program: &mut Xdp, path: &Path) -> anyhow::Result<()> {
+    let link = FdLink::from(PinnedLink::from_pin(path)?);
+    let id = program.attach_to_link(link.try_into()?)?;
+    // The pin keeps the link; this handle of it may go.
+    drop(program.take_link(id)?);
+    Ok(())
+}
+
+fn is_busy(error: &ProgramError) -> bool {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = source {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return io.raw_os_error() == Some(libc::EBUSY);
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn attach_egress(
+    program: &mut SchedClassifier,
+    pins: &Pins,
+    name: &str,
+    index: u32,
+) -> anyhow::Result<Egress> {
+    let path = pins.links().join(format!("egress-{index}"));
+    if path.exists() {
+        match adopt_egress(program, &path) {
+            Ok(()) => return Ok(Egress::Tcx),
+            Err(error) => {
+                tracing::debug!(
+                    interface = name,
+                    error = format!("{error:#}"),
+                    "stale link removed"
+                );
+                fs::remove_file(&path)?;
+            }
+        }
+    }
+    let options = TcAttachOptions::TcxOrder(LinkOrder::default());
+    let Ok(id) = program.attach_with_options(name, TcAttachType::Egress, options) else {
+        // Links for tc came with tcx, in kernel 6.6.
+        return attach_filter(program, name);
+    };
+    let link: FdLink = program.take_link(id)?.try_into()?;
+    link.pin(path)?;
+    Ok(Egress::Tcx)
+}
+
+fn adopt_egress(program: &mut SchedClassifier, path: &Path) -> anyhow::Result<()> {
+    let link = FdLink::from(PinnedLink::from_pin(path)?);
+    let id = program.attach_to_link(link.try_into()?)?;
+    drop(program.take_link(id)?);
+    Ok(())
+}
+
+/// A filter of the clsact qdisc stays without a pin.
+fn attach_filter(program: &mut SchedClassifier, name: &str) -> anyhow::Result<Egress> {
+    // There already is just as well; attaching fails if it is not.
+    let _ = tc::qdisc_add_clsact(name);
+    let _ = tc::qdisc_detach_program(name, TcAttachType::Egress, "shunt_egress");
+    let options = TcAttachOptions::Netlink(NlOptions::default());
+    let id = program.attach_with_options(name, TcAttachType::Egress, options)?;
+    std::mem::forget(program.take_link(id)?);
+    Ok(Egress::Clsact)
+}
+
+/// Detaches from `attached`. Links go with their pins.
+pub fn detach(attached: &[Attached]) {
+    for Attached { attachment, .. } in attached {
+        if attachment.egress == Egress::Clsact {
+            let _ = tc::qdisc_detach_program(
+                &attachment.interface,
+                TcAttachType::Egress,
+                "shunt_egress",
+            );
+        }
+    }
+}
+
+fn remove_strangers(pins: &Pins, attached: &[Attached]) -> anyhow::Result<()> {
+    for entry in fs::read_dir(pins.links())? {
+        let path = entry?.path();
+        let index = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.rsplit('-').next())
+            .and_then(|index| index.parse().ok());
+        if index.is_some_and(|index: u32| attached.iter().any(|known| known.index == index)) {
+            continue;
+        }
+        tracing::info!(link = %path.display(), "detached from an interface that is not configured any more");
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+fn xdp_pin(pins: &Pins, mode: Mode, index: u32) -> PathBuf {
+    pins.links().join(format!("xdp-{}-{index}", mode.name()))
+}

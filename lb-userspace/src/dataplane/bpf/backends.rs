@@ -1,0 +1,113 @@
+//! The backend array.
+
+use std::{collections::BTreeMap, io, mem::offset_of, net::SocketAddr, sync::atomic::Ordering};
+
+use aya::maps::MapData;
+use lb_common::{
+    backend::{Backend, BackendId, BackendState},
+    flow::{TCP, UDP},
+};
+
+use super::{filters, mapped::Mapped, wire};
+use crate::{dataplane::BackendEntry, desired::Protocol};
+
+#[derive(Debug)]
+pub struct Backends {
+    entries: Mapped<Backend>,
+    filter: Mapped<u64>,
+}
+
+impl Backends {
+    pub fn new(entries: &MapData, filter: &MapData) -> io::Result<Self> {
+        Ok(Self {
+            entries: Mapped::new(entries)?,
+            filter: Mapped::new(filter)?,
+        })
+    }
+
+    pub fn read(&self) -> BTreeMap<BackendId, BackendEntry> {
+        (1..self.entries.entries())
+            .map(|index| self.entries.load(index))
+            .filter_map(|entry| Some((entry.id, meaning(&entry)?)))
+            .collect()
+    }
+
+    /// Whether the place holds another backend, or none.
+    pub fn is_new(&self, id: BackendId) -> bool {
+        self.entries.load(id.index()).id != id
+    }
+
+    pub fn put(&mut self, id: BackendId, backend: &BackendEntry) {
+        let state = match backend.state {
+            BackendState::Alive => Backend::ALIVE,
+            BackendState::Down => Backend::DOWN,
+        };
+        if !self.is_new(id) {
+            self.word(id, offset_of!(Backend, state), state);
+            return;
+        }
+        filters::add(&self.filter, backend.address);
+        let (family, address) = wire::words(backend.address.ip());
+        let entry = Backend {
+            id: BackendId::NONE,
+            state,
+            address,
+            port: backend.address.port().to_be(),
+            family,
+            protocol: protocol_number(backend.protocol),
+            padding: 0,
+        };
+        // The id last: until then the entry is nobody's.
+        self.word(id, offset_of!(Backend, id), 0);
+        self.entries.store(id.index(), entry);
+        self.word(id, offset_of!(Backend, id), id.bits());
+    }
+
+    pub fn remove(&mut self, id: BackendId) {
+        if self.is_new(id) {
+            return;
+        }
+        self.word(id, offset_of!(Backend, id), 0);
+        self.entries.store(id.index(), Backend::default());
+        let left = self.read();
+        filters::keep_only(&self.filter, left.values().map(|backend| backend.address));
+    }
+
+    fn word(&self, id: BackendId, offset: usize, value: u32) {
+        self.entries
+            .word32(id.index(), offset)
+            .store(value, Ordering::Release);
+    }
+}
+
+fn meaning(entry: &Backend) -> Option<BackendEntry> {
+    if !entry.id.is_somebody() {
+        return None;
+    }
+    let address = wire::address(entry.family, entry.address)?;
+    Some(BackendEntry {
+        address: SocketAddr::new(address, u16::from_be(entry.port)),
+        protocol: protocol(entry.protocol)?,
+        state: if entry.state == Backend::ALIVE {
+            BackendState::Alive
+        } else {
+            BackendState::Down
+        },
+    })
+}
+
+pub fn protocol_number(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Tcp => TCP,
+        Protocol::Udp => UDP,
+    }
+}
+
+/// `None` for an empty place.
+pub fn protocol(number: u8) -> Option<Protocol> {
+    match number {
+        TCP => Some(Protocol::Tcp),
+        UDP => Some(Protocol::Udp),
+        _ => None,
+    }
+}

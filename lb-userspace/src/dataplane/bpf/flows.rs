@@ -1,0 +1,145 @@
+//! Walks the recorded flows: which still matter, and which have been idle for too long.
+
+use std::os::fd::AsFd as _;
+
+use anyhow::{Context as _, bail};
+use aya::{
+    Pod,
+    maps::{HashMap, Map, MapData},
+};
+use lb_common::{
+    address::{Address, V4, V6},
+    flow::{FlowRecord, Seen, Tuple, UDP},
+};
+
+use super::batch;
+use crate::{dataplane::Recorded, desired::Timeouts};
+
+/// A family's recorded flows.
+#[derive(Debug)]
+struct Family<A> {
+    half: Records<A>,
+    established: Records<A>,
+}
+
+/// One table, for single entries and for all of them.
+#[derive(Debug)]
+struct Records<A> {
+    single: HashMap<MapData, Tuple<A>, FlowRecord>,
+    all: MapData,
+}
+
+#[derive(Debug)]
+pub struct Flows {
+    v4: Family<V4>,
+    v6: Family<V6>,
+    limits: Limits,
+}
+
+/// Idle times in the unit of [`Seen`].
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    half_open: u32,
+    tcp: u32,
+    udp: u32,
+}
+
+impl Flows {
+    /// `maps`: half-open and established, IPv4 then IPv6.
+    pub fn new(maps: [Map; 4], timeouts: &Timeouts) -> anyhow::Result<Self> {
+        let [half_v4, established_v4, half_v6, established_v6] = maps;
+        Ok(Self {
+            v4: Family {
+                half: Records::new(half_v4)?,
+                established: Records::new(established_v4)?,
+            },
+            v6: Family {
+                half: Records::new(half_v6)?,
+                established: Records::new(established_v6)?,
+            },
+            limits: Limits {
+                // A live flow that only its client speaks in stays half-open; the transition is the time in
+                // which every live flow shows itself.
+                half_open: units(timeouts.half_open.max(timeouts.transition)),
+                tcp: units(timeouts.tcp),
+                udp: units(timeouts.udp),
+            },
+        })
+    }
+
+    /// Forgets idle flows and says what the others name.
+    pub fn sweep(&mut self) -> anyhow::Result<Recorded> {
+        let mut recorded = Recorded::default();
+        self.v4.sweep(self.limits, &mut recorded)?;
+        self.v6.sweep(self.limits, &mut recorded)?;
+        Ok(recorded)
+    }
+}
+
+impl<A: Address> Family<A>
+where
+    Tuple<A>: Pod,
+{
+    fn sweep(&mut self, limits: Limits, recorded: &mut Recorded) -> anyhow::Result<()> {
+        // Half-open first: a promotion inserts before it removes, so no flow is missed.
+        self.half.sweep(limits.half_open, limits.udp, recorded)?;
+        self.established.sweep(limits.tcp, limits.udp, recorded)
+    }
+}
+
+impl<A: Address> Records<A>
+where
+    Tuple<A>: Pod,
+{
+    fn new(map: Map) -> anyhow::Result<Self> {
+        let Map::LruHashMap(map) = map else {
+            bail!("recorded flows are in no LRU hash map: {map:?}");
+        };
+        let all = MapData::from_fd(map.fd().as_fd().try_clone_to_owned()?)?;
+        let single = HashMap::try_from(Map::LruHashMap(map))?;
+        Ok(Self { single, all })
+    }
+
+    fn sweep(&mut self, tcp: u32, udp: u32, recorded: &mut Recorded) -> anyhow::Result<()> {
+        let now = now();
+        let is_idle = |tuple: &Tuple<A>, record: &FlowRecord| {
+            let limit = if tuple.protocol == UDP { udp } else { tcp };
+            record.seen.is_older(now, limit)
+        };
+        let entries: Vec<(Tuple<A>, FlowRecord)> =
+            batch::entries(&self.all).context("reading the recorded flows")?;
+        for (tuple, record) in entries {
+            // Looked up again before it is forgotten: it may have moved meanwhile.
+            if is_idle(&tuple, &record)
+                && self
+                    .single
+                    .get(&tuple, 0)
+                    .is_ok_and(|again| is_idle(&tuple, &again))
+            {
+                // Gone already is just as well.
+                let _ = self.single.remove(&tuple);
+                continue;
+            }
+            recorded.flows += 1;
+            recorded.slots.insert((record.pool as u16, record.slot));
+            recorded.backends.insert(record.backend);
+        }
+        Ok(())
+    }
+}
+
+/// `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` reads it.
+fn now() -> Seen {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: writes one timespec; the clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    Seen::at(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
+/// A configured time in the unit of [`Seen`].
+pub fn units(duration: std::time::Duration) -> u32 {
+    Seen::units(duration.as_secs() + u64::from(duration.subsec_nanos() > 0))
+}

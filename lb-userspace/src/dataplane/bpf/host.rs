@@ -1,0 +1,58 @@
+//! What the host says of its interfaces and of forwarding.
+
+use std::{fs, io};
+
+const SIOCETHTOOL: libc::c_ulong = 0x8946;
+const ETHTOOL_GDRVINFO: u32 = 3;
+
+/// `struct ethtool_drvinfo`: the command and the driver's name; the rest is not read.
+#[repr(C)]
+struct DriverInfo {
+    command: u32,
+    driver: [u8; 32],
+    rest: [u8; 160],
+}
+
+/// The name of an interface's driver.
+pub fn driver(interface: &str) -> io::Result<String> {
+    let mut info = DriverInfo {
+        command: ETHTOOL_GDRVINFO,
+        driver: [0; 32],
+        rest: [0; 160],
+    };
+    // SAFETY: all zero is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    if interface.len() >= request.ifr_name.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    for (place, byte) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *place = byte as libc::c_char;
+    }
+    request.ifr_ifru.ifru_data = (&raw mut info).cast();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0")
+        .or_else(|_| std::net::UdpSocket::bind("[::]:0"))?;
+    // SAFETY: the request's data is a struct of the command's own layout.
+    let answer = unsafe {
+        libc::ioctl(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            SIOCETHTOOL as _,
+            &raw mut request,
+        )
+    };
+    if answer != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let length = info.driver.iter().position(|&byte| byte == 0).unwrap_or(32);
+    Ok(String::from_utf8_lossy(&info.driver[..length]).into_owned())
+}
+
+/// Which of the switches for forwarding are off, as sysctl names them. Only processes on this host are served then.
+pub fn forwarding_off() -> Vec<&'static str> {
+    ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"]
+        .into_iter()
+        .filter(|name| {
+            let path = format!("/proc/sys/{}", name.replace('.', "/"));
+            fs::read_to_string(path).is_ok_and(|value| value.trim() == "0")
+        })
+        .collect()
+}

@@ -1,0 +1,273 @@
+//! The kernel's side: programs attached, maps written.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`object`] | what is loaded? |
+//! | [`pins`], [`attach`] | where does it stay, and which packets does it see? |
+//! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
+//! | [`flows`], [`counters`] | what do the programs tell? |
+//! | [`mapped`], [`batch`], [`wire`], [`host`] | how are maps, addresses and the host read? |
+
+mod attach;
+mod backends;
+mod batch;
+mod counters;
+mod filters;
+mod flows;
+mod host;
+mod listeners;
+mod mapped;
+mod object;
+mod pins;
+mod regions;
+mod tables;
+mod wire;
+
+use std::{fmt, mem::offset_of, sync::atomic::Ordering};
+
+use anyhow::Context as _;
+use aya::{maps::Array, programs::Xdp};
+use aya_log::EbpfLogger;
+use lb_common::{layout, service::Control};
+
+pub use self::object::KernelLog;
+use self::{
+    attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
+    listeners::Listeners, mapped::Mapped, object::Object, pins::Pins, tables::Tables,
+};
+use super::{Applied, Attachment, Counters, Dataplane, DataplaneError, Mode, Op, Recorded};
+use crate::desired::{DaemonSettings, Redirect};
+
+/// The datapath in the kernel. It stays when this value goes, unless [`Self::detach`] is called.
+pub struct BpfDataplane {
+    object: Object,
+    pins: Pins,
+    attached: Vec<Attached>,
+    control: Mapped<Control>,
+    listeners: Listeners,
+    tables: Tables,
+    backends: Backends,
+    flows: Flows,
+    counters: CounterMaps,
+}
+
+impl fmt::Debug for BpfDataplane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BpfDataplane")
+            .field("pins", &self.pins)
+            .field("attached", &self.attached)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BpfDataplane {
+    /// Loads and attaches the programs. What a daemon before this one left pinned is taken over, with its maps.
+    ///
+    /// # Errors
+    /// No right to, no such interface, another XDP program there, or a kernel that refuses.
+    pub fn open(settings: &DaemonSettings, log: KernelLog) -> anyhow::Result<Self> {
+        let pins = Pins::open(&settings.pin_dir)?;
+        let is_adopted = pins.has_maps();
+        match Self::load(settings, log, &pins) {
+            Err(error) if !is_adopted => {
+                // Nothing of a failed start may stay.
+                let _ = pins.remove();
+                Err(error)
+            }
+            result => result,
+        }
+    }
+
+    fn load(settings: &DaemonSettings, log: KernelLog, pins: &Pins) -> anyhow::Result<Self> {
+        let is_adopted = pins.has_maps();
+        let mut object = Object::load(pins, log)?;
+        let mut control = Mapped::new(&object.take_array(layout::CONTROL)?)?;
+        configure(&mut control, settings, is_adopted);
+        let listeners = Listeners::new(
+            &object.take_array(layout::LISTENERS_V4)?,
+            &object.take_array(layout::LISTENERS_V6)?,
+            &object.take_array(layout::VIP_FILTER)?,
+        )?;
+        let tables = Tables::new(
+            &object.take_array(layout::POOLS)?,
+            &object.take_array(layout::SLOTS)?,
+        )?;
+        let backends = Backends::new(
+            &object.take_array(layout::BACKENDS)?,
+            &object.take_array(layout::BACKEND_FILTER)?,
+        )?;
+        let flows = Flows::new(
+            [
+                object.take_map(layout::FLOWS_HALF_V4)?,
+                object.take_map(layout::FLOWS_V4)?,
+                object.take_map(layout::FLOWS_HALF_V6)?,
+                object.take_map(layout::FLOWS_V6)?,
+            ],
+            &settings.timeouts,
+        )?;
+        let counters = CounterMaps::new(
+            object.take_map(layout::VERDICTS)?,
+            object.take_map(layout::EVENTS)?,
+            object.take_map(layout::BACKEND_TRAFFIC)?,
+        )?;
+        let attached = attach::attach(&mut object, pins, &settings.interfaces, settings.xdp_mode)?;
+        open_ports(&mut object, &attached, settings.redirect)?;
+        if is_adopted {
+            tracing::info!(pins = %settings.pin_dir.display(), "took over the running datapath");
+        }
+        warn_of_forwarding();
+        Ok(Self {
+            object,
+            pins: pins.clone(),
+            attached,
+            control,
+            listeners,
+            tables,
+            backends,
+            flows,
+            counters,
+        })
+    }
+
+    /// Where it is attached, and how.
+    pub fn attachments(&self) -> Vec<Attachment> {
+        self.attached
+            .iter()
+            .map(|attached| attached.attachment.clone())
+            .collect()
+    }
+
+    /// The reader of what the programs say; once.
+    pub fn take_logger(&mut self) -> anyhow::Result<EbpfLogger<&'static dyn log::Log>> {
+        self.object.take_logger()
+    }
+
+    /// The XDP program, for running single packets through it.
+    pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
+        self.object.xdp()
+    }
+
+    /// Takes programs, maps and pins away.
+    pub fn detach(self) -> anyhow::Result<()> {
+        attach::detach(&self.attached);
+        self.pins.remove().context("removing the pins")
+    }
+}
+
+impl Dataplane for BpfDataplane {
+    fn applied(&self) -> Result<Applied, DataplaneError> {
+        Ok(Applied {
+            backends: self.backends.read(),
+            pools: self.tables.read(),
+            listeners: self.listeners.read(&self.control),
+        })
+    }
+
+    fn apply(&mut self, op: &Op) -> Result<(), DataplaneError> {
+        match op {
+            Op::PutBackend { id, backend } => {
+                if self.backends.is_new(*id) {
+                    self.counters
+                        .reset(*id)
+                        .map_err(|error| DataplaneError::kernel("resetting counters", error))?;
+                }
+                self.backends.put(*id, backend);
+            }
+            Op::RemoveBackend { id } => self.backends.remove(*id),
+            Op::WriteTable { pool, slots } => self.tables.write(*pool, slots)?,
+            Op::StepSlots { pool, slots } => self.tables.step(*pool, slots)?,
+            Op::RemovePool { pool } => self.tables.remove(*pool),
+            Op::SetListeners { listeners } => self.listeners.write(&self.control, listeners)?,
+        }
+        Ok(())
+    }
+
+    fn recorded(&mut self) -> Result<Recorded, DataplaneError> {
+        self.flows
+            .sweep()
+            .map_err(|error| DataplaneError::kernel("walking the recorded flows", error))
+    }
+
+    fn counters(&self) -> Result<Counters, DataplaneError> {
+        let ids = self.backends.read().into_keys();
+        self.counters
+            .read(ids)
+            .map_err(|error| DataplaneError::kernel("reading counters", error))
+    }
+
+    fn forget_next_hops(&mut self) -> Result<(), DataplaneError> {
+        self.control
+            .word32(0, offset_of!(Control, hop_epoch))
+            .fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+/// Writes what the programs read while they run. An adopted seed stays: with another one every flow would move.
+fn configure(control: &mut Mapped<Control>, settings: &DaemonSettings, is_adopted: bool) {
+    let seed = (settings.seed ^ settings.seed >> 32) as u32;
+    let mut words = control.load(0);
+    if is_adopted && words.seed != seed {
+        tracing::warn!(
+            seed = settings.seed,
+            "a new seed would move every connection; the old one stays until shunt is stopped and started"
+        );
+    } else {
+        words.seed = seed;
+    }
+    words.half_open_timeout = flows::units(settings.timeouts.half_open);
+    words.udp_timeout = flows::units(settings.timeouts.udp);
+    for (offset, value) in [
+        (offset_of!(Control, seed), words.seed),
+        (
+            offset_of!(Control, half_open_timeout),
+            words.half_open_timeout,
+        ),
+        (offset_of!(Control, udp_timeout), words.udp_timeout),
+    ] {
+        control.word32(0, offset).store(value, Ordering::Release);
+    }
+    // Next hops may have changed while nobody watched.
+    control
+        .word32(0, offset_of!(Control, hop_epoch))
+        .fetch_add(1, Ordering::AcqRel);
+}
+
+/// Says on which interfaces packets may be transmitted directly.
+fn open_ports(
+    object: &mut Object,
+    attached: &[Attached],
+    redirect: Redirect,
+) -> anyhow::Result<()> {
+    let mut ports: Array<_, u32> = Array::try_from(object.take_map(layout::PORTS)?)?;
+    for Attached { index, attachment } in attached {
+        let is_open = match redirect {
+            Redirect::Always => true,
+            Redirect::Never => false,
+            // The peer of a veth drops such packets unless it has an XDP program of its own.
+            Redirect::Auto => {
+                attachment.mode == Mode::Generic
+                    || host::driver(&attachment.interface).is_ok_and(|driver| driver != "veth")
+            }
+        };
+        if *index >= ports.len() {
+            tracing::warn!(
+                interface = attachment.interface,
+                index,
+                "transmits through the kernel: its index is too large"
+            );
+            continue;
+        }
+        ports.set(*index, u32::from(is_open), 0)?;
+    }
+    Ok(())
+}
+
+fn warn_of_forwarding() {
+    for switch in host::forwarding_off() {
+        tracing::warn!(
+            switch,
+            "forwarding is off: only backends on this host itself are reached; `sysctl -w {switch}=1` turns it on"
+        );
+    }
+}

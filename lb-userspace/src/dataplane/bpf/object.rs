@@ -1,0 +1,112 @@
+//! The compiled programs, loaded with their maps: new ones, or those that a daemon before this one left pinned.
+
+use anyhow::{Context as _, anyhow};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Map, MapData},
+    programs::{SchedClassifier, Xdp},
+};
+use aya_log::EbpfLogger;
+use lb_common::layout;
+
+use super::pins::Pins;
+
+/// Built by the build script from `lb-ebpf`.
+static PROGRAMS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/shunt"));
+
+/// What stays of a restart.
+const PINNED: &[&str] = &[
+    layout::CONTROL,
+    layout::LISTENERS_V4,
+    layout::LISTENERS_V6,
+    layout::POOLS,
+    layout::SLOTS,
+    layout::BACKENDS,
+    layout::VIP_FILTER,
+    layout::BACKEND_FILTER,
+    layout::PORTS,
+    layout::VERDICTS,
+    layout::EVENTS,
+    layout::BACKEND_TRAFFIC,
+    layout::FLOWS_HALF_V4,
+    layout::FLOWS_HALF_V6,
+    layout::FLOWS_V4,
+    layout::FLOWS_V6,
+    layout::REVERSE_HALF_V4,
+    layout::REVERSE_HALF_V6,
+    layout::REVERSE_V4,
+    layout::REVERSE_V6,
+];
+
+/// How much the programs say; what they do not say costs nothing, because the verifier removes it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum KernelLog {
+    #[default]
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// The loaded programs, and those of their maps that nobody took yet.
+#[derive(Debug)]
+pub struct Object {
+    ebpf: Ebpf,
+}
+
+impl Object {
+    pub fn load(pins: &Pins, log: KernelLog) -> anyhow::Result<Self> {
+        let paths: Vec<_> = PINNED.iter().map(|name| (*name, pins.map(name))).collect();
+        let level = log as u8;
+        let mut loader = EbpfLoader::new();
+        loader.override_global("AYA_LOG_LEVEL", &level, true);
+        for (name, path) in &paths {
+            loader.map_pin_path(name, path.as_path());
+        }
+        let mut ebpf = loader
+            .load(PROGRAMS)
+            .context("loading the maps (this needs root, or CAP_BPF and CAP_NET_ADMIN)")?;
+        let xdp: &mut Xdp = program(&mut ebpf, "shunt_xdp")?.try_into()?;
+        xdp.load().context("the kernel refused the XDP program")?;
+        let egress: &mut SchedClassifier = program(&mut ebpf, "shunt_egress")?.try_into()?;
+        egress
+            .load()
+            .context("the kernel refused the tc egress program")?;
+        Ok(Self { ebpf })
+    }
+
+    pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
+        Ok(program(&mut self.ebpf, "shunt_xdp")?.try_into()?)
+    }
+
+    pub fn egress(&mut self) -> anyhow::Result<&mut SchedClassifier> {
+        Ok(program(&mut self.ebpf, "shunt_egress")?.try_into()?)
+    }
+
+    pub fn take_map(&mut self, name: &str) -> anyhow::Result<Map> {
+        self.ebpf
+            .take_map(name)
+            .ok_or_else(|| anyhow!("the programs have no map {name}"))
+    }
+
+    /// A map to be mapped into memory.
+    pub fn take_array(&mut self, name: &str) -> anyhow::Result<MapData> {
+        match self.take_map(name)? {
+            Map::Array(map) => Ok(map),
+            other => Err(anyhow!("map {name} is no array: {other:?}")),
+        }
+    }
+
+    /// The reader of what the programs say.
+    pub fn take_logger(&mut self) -> anyhow::Result<EbpfLogger<&'static dyn log::Log>> {
+        EbpfLogger::init(&mut self.ebpf).context("reading the programs' log")
+    }
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut aya::programs::Program> {
+    ebpf.program_mut(name)
+        .ok_or_else(|| anyhow!("the object has no program {name}"))
+}

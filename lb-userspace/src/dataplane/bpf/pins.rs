@@ -1,0 +1,104 @@
+//! Where maps and links outlive the daemon.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use lb_common::layout;
+
+const BPF_FS_MAGIC: libc::c_long = 0xcafe_4a11;
+
+/// The directory of a shunt's pins, on a bpffs.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    root: PathBuf,
+}
+
+impl Pins {
+    /// Makes the directory, and mounts the bpffs at its usual place where the machine has not.
+    pub fn open(root: &Path) -> anyhow::Result<Self> {
+        let standard = Path::new("/sys/fs/bpf");
+        if root.starts_with(standard) && !is_bpffs(standard) {
+            mount(standard)?;
+        }
+        let parent = root
+            .ancestors()
+            .skip(1)
+            .find(|ancestor| ancestor.exists())
+            .unwrap_or(Path::new("/"));
+        if !is_bpffs(parent) {
+            bail!(
+                "pin_dir {}: {} is not on a bpffs; choose a directory below /sys/fs/bpf, or mount one there with \
+                 `mount -t bpf bpf {}`",
+                root.display(),
+                parent.display(),
+                parent.display()
+            );
+        }
+        let pins = Self {
+            root: root.to_path_buf(),
+        };
+        for directory in [pins.maps(), pins.links()] {
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("making {}", directory.display()))?;
+        }
+        Ok(pins)
+    }
+
+    fn maps(&self) -> PathBuf {
+        self.root.join(format!("maps-v{}", layout::VERSION))
+    }
+
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.maps().join(name)
+    }
+
+    pub fn links(&self) -> PathBuf {
+        self.root.join("links")
+    }
+
+    /// Whether a daemon before this one left its maps.
+    pub fn has_maps(&self) -> bool {
+        self.map(layout::CONTROL).exists()
+    }
+
+    /// Removes every pin, and the directories.
+    pub fn remove(&self) -> io::Result<()> {
+        fs::remove_dir_all(&self.root)
+    }
+}
+
+fn is_bpffs(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt as _;
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
+    // SAFETY: all zero is a value; the kernel fills it.
+    let mut stat: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a C string and a struct to write.
+    let answer = unsafe { libc::statfs(path.as_ptr(), &raw mut stat) };
+    answer == 0 && stat.f_type as libc::c_long == BPF_FS_MAGIC
+}
+
+fn mount(target: &Path) -> anyhow::Result<()> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = std::ffi::CString::new(target.as_os_str().as_bytes())?;
+    // SAFETY: C strings, no data.
+    let answer = unsafe {
+        libc::mount(
+            c"bpf".as_ptr(),
+            path.as_ptr(),
+            c"bpf".as_ptr(),
+            0,
+            std::ptr::null(),
+        )
+    };
+    if answer != 0 {
+        return Err(io::Error::last_os_error())
+            .with_context(|| format!("mounting the BPF filesystem at {}", target.display()));
+    }
+    tracing::debug!(at = %target.display(), "mounted the BPF filesystem");
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Lookup tables: written beside the old one, switched by one store.
+
+use std::collections::BTreeMap;
+
+use aya::maps::MapData;
+use lb_common::{
+    layout,
+    service::{self, PoolEntry},
+    slot::Slot,
+};
+
+use super::{
+    mapped::{Mapped, wait_for_programs},
+    regions::Regions,
+};
+use crate::dataplane::{DataplaneError, Pool, PoolId};
+
+#[derive(Debug)]
+pub struct Tables {
+    pools: Mapped<u64>,
+    slots: Mapped<u64>,
+    regions: Regions,
+}
+
+impl Tables {
+    /// Adopts what the maps hold.
+    pub fn new(pools: &MapData, slots: &MapData) -> std::io::Result<Self> {
+        let mut tables = Self {
+            pools: Mapped::new(pools)?,
+            slots: Mapped::new(slots)?,
+            regions: Regions::new(0),
+        };
+        tables.regions = Regions::new(tables.slots.entries());
+        for (_, entry) in tables.in_use() {
+            tables.regions.adopt(entry.base, entry.size);
+        }
+        Ok(tables)
+    }
+
+    fn in_use(&self) -> Vec<(PoolId, PoolEntry)> {
+        (0..service::POOLS)
+            .filter_map(|pool| {
+                let entry = PoolEntry::from_word(self.pools.read(pool));
+                (entry.size != 0).then_some((pool as PoolId, entry))
+            })
+            .collect()
+    }
+
+    pub fn read(&self) -> BTreeMap<PoolId, Pool> {
+        let slots = |entry: PoolEntry| {
+            (entry.base..entry.base + entry.size)
+                .map(|index| Slot::from_word(self.slots.read(index)))
+                .collect()
+        };
+        self.in_use()
+            .into_iter()
+            .map(|(pool, entry)| {
+                (
+                    pool,
+                    Pool {
+                        slots: slots(entry),
+                    },
+                )
+            })
+            .collect()
+    }
+
+    pub fn write(&mut self, pool: PoolId, slots: &[Slot]) -> Result<(), DataplaneError> {
+        let size = slots.len() as u32;
+        let base = self.take(size)?;
+        for (index, slot) in (base..).zip(slots) {
+            self.slots.write(index, slot.to_word());
+        }
+        let old = PoolEntry::from_word(self.pools.read(pool.into()));
+        self.pools
+            .write(pool.into(), PoolEntry { base, size }.to_word());
+        if old.size != 0 {
+            self.regions.give_back(old.base);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, size: u32) -> Result<u32, DataplaneError> {
+        if let Some(base) = self.regions.take(size) {
+            return Ok(base);
+        }
+        wait_for_programs();
+        self.regions.recycle();
+        self.regions.take(size).ok_or(DataplaneError::Full {
+            what: "slots of lookup tables",
+            capacity: layout::SLOTS_CAPACITY as usize,
+        })
+    }
+
+    pub fn step(&mut self, pool: PoolId, slots: &[(u32, Slot)]) -> Result<(), DataplaneError> {
+        let entry = PoolEntry::from_word(self.pools.read(pool.into()));
+        for &(index, slot) in slots {
+            if index >= entry.size {
+                return Err(DataplaneError::kernel(
+                    format!("slot {index} of pool {pool}"),
+                    anyhow::anyhow!("the pool has {} slots", entry.size),
+                ));
+            }
+            self.slots.write(entry.base + index, slot.to_word());
+        }
+        Ok(())
+    }
+
+    pub fn remove(&mut self, pool: PoolId) {
+        let old = PoolEntry::from_word(self.pools.read(pool.into()));
+        self.pools.write(pool.into(), 0);
+        if old.size != 0 {
+            self.regions.give_back(old.base);
+        }
+    }
+}
