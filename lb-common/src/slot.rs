@@ -6,6 +6,9 @@
 //! | `previous` differs | in transition | opening: to `current`, recorded; else: recorded flow if found, else `previous` while it lives, recorded |
 //! | `previous` = `current` | settled | recorded flow if found, else `current` |
 //!
+//! A table that changes its size starts with `previous` = [`BackendId::FORMER`] in every slot: an old flow's slot of the
+//! table before, which is kept for so long, says who its owner was.
+//!
 //! Extends JET (Mendelson et al., CoNEXT 2021). The model in `tests/slot_model.rs` checks exhaustively that no
 //! order of packets and changes moves a live flow.
 
@@ -84,6 +87,25 @@ impl Slot {
         }
     }
 
+    /// The slot with [`BackendId::FORMER`] resolved: `former` is the packet's slot in the table before.
+    #[inline(always)]
+    pub fn inheriting(self, former: Self) -> Self {
+        Self {
+            current: self.current,
+            previous: former.unrecorded(),
+        }
+    }
+
+    /// Who has the flows of this slot that are not recorded.
+    #[inline(always)]
+    pub const fn unrecorded(self) -> BackendId {
+        if self.previous.is_none() {
+            self.current
+        } else {
+            self.previous
+        }
+    }
+
     /// Chooses the backend of a packet. `opens` says that the packet opens a flow (a TCP SYN without ACK);
     /// UDP never does. `recorded` looks the flow up, `lives` says whether a backend takes packets.
     ///
@@ -138,6 +160,7 @@ impl Slot {
     /// The slot after the table gives it to `owner` (which may be [`BackendId::NOBODY`]): the oldest stable
     /// owner that lives stays `previous`, because the flows of all later owners are recorded.
     pub fn advance(self, owner: BackendId, lives: impl Fn(BackendId) -> bool) -> Self {
+        let lives = |id| id == BackendId::FORMER || lives(id);
         match self.state() {
             SlotState::Stable if owner == self.current => self,
             SlotState::Stable if !lives(self.current) => Self::stable(owner),
@@ -154,6 +177,14 @@ impl Slot {
                 current: owner,
                 previous: owner,
             },
+        }
+    }
+
+    /// A slot of a table that replaces one of another size.
+    pub const fn resized(owner: BackendId) -> Self {
+        Self {
+            current: owner,
+            previous: BackendId::FORMER,
         }
     }
 

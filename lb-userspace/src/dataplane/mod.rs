@@ -74,12 +74,16 @@ pub struct BackendEntry {
     pub address: SocketAddr,
     pub protocol: Protocol,
     pub state: BackendState,
+    /// A hash of the service's and the backend's name, by which the next daemon knows it again.
+    pub identity: u32,
 }
 
 /// What the datapath holds of one pool.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Pool {
     pub slots: Vec<Slot>,
+    /// The table before the last resize, as it was then, while slots still name it.
+    pub former: Option<Vec<Slot>>,
 }
 
 /// One difference to apply. Each is safe on its own, at any moment, under traffic.
@@ -92,13 +96,16 @@ pub enum Op {
     },
     /// Forgets a backend that no slot and no recorded flow names.
     RemoveBackend { id: BackendId },
-    /// Writes a table beside the old one and switches to it by one store. Creates the pool where it is new.
+    /// Writes a table beside the old one and switches to it by one store. Creates the pool where it is new. A table
+    /// of another size that names [`BackendId::FORMER`] keeps the one it replaces.
     WriteTable { pool: PoolId, slots: Vec<Slot> },
     /// Changes single slots in place, each by one store. Never an owner, only how far its change has come.
     StepSlots {
         pool: PoolId,
         slots: Vec<(u32, Slot)>,
     },
+    /// Forgets the table before the last resize, which no slot names any more.
+    ForgetFormer { pool: PoolId },
     /// Forgets a pool that no listener names.
     RemovePool { pool: PoolId },
     /// Replaces all listeners, switched by one store.
@@ -113,6 +120,8 @@ pub struct Applied {
     pub backends: BTreeMap<BackendId, BackendEntry>,
     pub pools: BTreeMap<PoolId, Pool>,
     pub listeners: BTreeMap<Listener, PoolId>,
+    /// The youngest backend id ever given, of backends long removed too.
+    pub newest: BackendId,
 }
 
 /// Which slots and backends recorded flows still name; idle flows are not among them.
