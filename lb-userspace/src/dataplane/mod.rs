@@ -1,6 +1,7 @@
 //! The seam between what the daemon decides and where it takes effect: the kernel's maps, or a fake.
 
 pub mod bpf;
+pub mod fake;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -122,6 +123,58 @@ pub struct Applied {
     pub listeners: BTreeMap<Listener, PoolId>,
     /// The youngest backend id ever given, of backends long removed too.
     pub newest: BackendId,
+}
+
+impl Applied {
+    /// The state after `op`.
+    pub fn note(&mut self, op: &Op) {
+        match op {
+            Op::PutBackend { id, backend } => {
+                self.newest = self.newest.max(*id);
+                self.backends.insert(*id, *backend);
+            }
+            Op::RemoveBackend { id } => {
+                self.backends.remove(id);
+            }
+            Op::WriteTable { pool, slots } => {
+                let pool = self.pools.entry(*pool).or_default();
+                let names_former = slots.iter().any(|slot| slot.previous == BackendId::FORMER);
+                let old = std::mem::replace(&mut pool.slots, slots.clone());
+                if names_former && !old.is_empty() && old.len() != slots.len() {
+                    pool.former = Some(old);
+                }
+            }
+            Op::StepSlots { pool, slots } => {
+                let Some(pool) = self.pools.get_mut(pool) else {
+                    return;
+                };
+                for &(index, slot) in slots {
+                    if let Some(place) = pool.slots.get_mut(index as usize) {
+                        *place = slot;
+                    }
+                }
+            }
+            Op::ForgetFormer { pool } => {
+                if let Some(pool) = self.pools.get_mut(pool) {
+                    pool.former = None;
+                }
+            }
+            Op::RemovePool { pool } => {
+                self.pools.remove(pool);
+            }
+            Op::SetListeners { listeners } => self.listeners.clone_from(listeners),
+        }
+    }
+
+    /// Every backend that some slot names, those of former tables included.
+    pub fn named(&self) -> BTreeSet<BackendId> {
+        self.pools
+            .values()
+            .flat_map(|pool| pool.slots.iter().chain(pool.former.iter().flatten()))
+            .flat_map(|slot| [slot.current, slot.previous])
+            .filter(|id| id.is_somebody())
+            .collect()
+    }
 }
 
 /// Which slots and backends recorded flows still name; idle flows are not among them.
