@@ -40,7 +40,7 @@ impl<A: Address> ListenerEntry<A> {
 /// The first place of an endpoint in a half whose hash is seeded with `seed`.
 #[inline(always)]
 pub fn place<A: Address>(seed: u32, vip: A, port: u16, protocol: u8) -> u32 {
-    hash::mix(hash::endpoint(vip, port, protocol) ^ seed) & (PLACES - 1)
+    hash::endpoint(seed, vip, port, protocol) & (PLACES - 1)
 }
 
 /// Where a pool's slots are. One 64-bit word, so that a table is switched by one store.
