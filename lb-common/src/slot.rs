@@ -87,15 +87,6 @@ impl Slot {
         }
     }
 
-    /// The slot with [`BackendId::FORMER`] resolved: `former` is the packet's slot in the table before.
-    #[inline(always)]
-    pub fn inheriting(self, former: Self) -> Self {
-        Self {
-            current: self.current,
-            previous: former.unrecorded(),
-        }
-    }
-
     /// Who has the flows of this slot that are not recorded.
     #[inline(always)]
     pub const fn unrecorded(self) -> BackendId {
@@ -107,14 +98,16 @@ impl Slot {
     }
 
     /// Chooses the backend of a packet. `opens` says that the packet opens a flow (a TCP SYN without ACK);
-    /// UDP never does. `recorded` looks the flow up, `lives` says whether a backend takes packets.
+    /// UDP never does. `recorded` looks the flow up, `former` the packet's slot in the table before the last resize;
+    /// `lives` says whether a backend takes packets.
     ///
-    /// A stable slot calls neither.
+    /// A stable slot calls none of them.
     #[inline(always)]
     pub fn choose(
         self,
         opens: bool,
         recorded: impl FnOnce() -> Option<BackendId>,
+        former: impl FnOnce() -> Option<Self>,
         lives: impl Fn(BackendId) -> bool,
     ) -> Choice {
         if self.previous.is_none() {
@@ -142,16 +135,25 @@ impl Slot {
                 record: orphan && self.current.is_somebody(),
             };
         }
+        let current = Choice {
+            backend: self.current,
+            reason: Reason::Current,
+            record: self.current.is_somebody(),
+        };
         // An orphan's backend died: it is no old flow of `previous`, it starts again like a new one.
-        if opens || orphan || !lives(self.previous) {
-            return Choice {
-                backend: self.current,
-                reason: Reason::Current,
-                record: self.current.is_somebody(),
-            };
+        if opens || orphan {
+            return current;
+        }
+        let previous = if self.previous == BackendId::FORMER {
+            former().map_or(BackendId::NOBODY, Self::unrecorded)
+        } else {
+            self.previous
+        };
+        if !lives(previous) {
+            return current;
         }
         Choice {
-            backend: self.previous,
+            backend: previous,
             reason: Reason::Previous,
             record: true,
         }

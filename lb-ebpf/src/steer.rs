@@ -60,13 +60,10 @@ pub fn backend<A: Family>(
         tuple.source_port,
         tuple.destination_port,
     );
-    let mut slot = slot_of(table, hash)?;
-    if slot.previous == BackendId::FORMER {
-        let table = PoolEntry::from_word(load_word(&FORMER_POOLS, pool)?);
-        slot = slot.inheriting(slot_of(table, hash)?);
-    }
+    let slot = slot_of(table, hash)?;
+    let former = || slot_of(PoolEntry::from_word(load_word(&FORMER_POOLS, pool)?), hash);
 
-    let choice = slot.choose(headers.opens(), || flows::find(tuple), lives);
+    let choice = slot.choose(headers.opens(), || flows::find(tuple), former, lives);
     stats::event(match choice.reason {
         Reason::Stable => Event::SelectStable,
         Reason::Recorded => Event::SelectRecorded,
