@@ -25,6 +25,8 @@ mod service;
 mod state;
 mod status;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::time::{Duration, Instant};
