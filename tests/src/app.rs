@@ -33,8 +33,11 @@ pub fn python() -> anyhow::Result<PathBuf> {
         );
         return Ok(path);
     }
-    let home = env::var_os("HOME").context("HOME is not set, nor is SHUNT_PYTHON")?;
-    let path = Path::new(&home).join(".cache/shunt/venv/bin/python");
+    let cache = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cache")))
+        .context("neither SHUNT_PYTHON nor HOME is set; set one")?;
+    let path = cache.join("shunt/venv/bin/python");
     ensure!(
         path.is_file(),
         "no Python with FastAPI at {}; `cargo xtask setup` makes it, or name one with SHUNT_PYTHON",

@@ -47,14 +47,19 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Everything but the start.
+    /// Everything but the start, of the binary that [`binary`] finds.
     pub fn prepare(netns: &Netns, config: &Config) -> anyhow::Result<Self> {
+        Self::prepare_binary(binary()?, netns, config)
+    }
+
+    /// Everything but the start.
+    pub fn prepare_binary(binary: PathBuf, netns: &Netns, config: &Config) -> anyhow::Result<Self> {
         let mut scratch = Scratch::new("daemon")?;
         let pins = scratch.mount_bpffs()?.join("shunt");
         let daemon = Self {
             process: None,
             netns: netns.clone(),
-            binary: binary()?,
+            binary,
             level: "info".to_owned(),
             scratch,
             pins,
