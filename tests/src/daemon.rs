@@ -102,7 +102,7 @@ impl Daemon {
         holds: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Value> {
         wait_for(what, within, || {
-            self.process()?.expect_running()?;
+            self.expect_running()?;
             let status = self.status()?;
             if !holds(&status) {
                 bail!("status: {status:#}");
@@ -110,6 +110,12 @@ impl Daemon {
             Ok(status)
         })
         .with_context(|| self.log_tail())
+    }
+
+    /// # Errors
+    /// [`Hopeless`] where it has ended, or was never started.
+    pub fn expect_running(&mut self) -> anyhow::Result<()> {
+        self.process()?.expect_running()
     }
 
     /// `shunt status --json`.
