@@ -103,7 +103,7 @@ impl Daemon {
     ) -> anyhow::Result<Value> {
         wait_for(what, within, || {
             self.expect_running()?;
-            let status = self.status()?;
+            let status = self.read_status()?;
             if !holds(&status) {
                 bail!("status: {status:#}");
             }
@@ -119,7 +119,14 @@ impl Daemon {
     }
 
     /// `shunt status --json`.
+    ///
+    /// # Errors
+    /// It does not answer: with the end of its log.
     pub fn status(&self) -> anyhow::Result<Value> {
+        self.read_status().with_context(|| self.log_tail())
+    }
+
+    fn read_status(&self) -> anyhow::Result<Value> {
         let text = self.ask(&["status", "--json"])?;
         serde_json::from_str(&text).with_context(|| format!("no JSON: {text}"))
     }

@@ -64,17 +64,16 @@ pub fn run(options: &Options, binary: &Path) -> anyhow::Result<Outcome> {
     let mut stage = Stage::set(binary, &progress)?;
     let mut report = Report::default();
     steps::run(&mut stage, &progress, &mut report)?;
-    if options.keep {
-        stage.keep()?;
-    } else {
-        progress.doing("cleaning up");
-        drop(stage);
-    }
+    progress.doing("cleaning up");
+    let kept = options.keep.then_some(stage);
     progress.finish();
     if options.json {
         println!("{:#}", report.to_json());
     } else {
         println!("{}", report.to_table());
+    }
+    if let Some(stage) = kept {
+        stage.keep()?;
     }
     Ok(if report.holds() {
         Outcome::Passed

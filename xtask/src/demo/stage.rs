@@ -1,6 +1,6 @@
 //! What is set up: hosts, applications, the daemon.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
@@ -92,19 +92,20 @@ impl Stage {
     pub fn start_apps(&mut self, which: &[usize], progress: &Progress) -> anyhow::Result<()> {
         for &i in which {
             let backend = &self.topology.backends[i];
-            let address = [backend.address(Family::V4)];
-            let app = App::start(&backend.netns, &app_name(i), &address, self.logs.path())?;
+            let name = app_name(i);
+            let app = App::start(
+                &backend.netns,
+                &name,
+                &backend.addresses(),
+                self.logs.path(),
+            )?;
             self.apps[i] = Some(app);
         }
         for &i in which {
             let client = &self.client;
             let app = self.apps[i].as_mut().context("just started")?;
-            let address = app.addresses()[0];
             progress.wait_for(format!("starting {}", app.name()), PATIENCE, || {
-                app.process().expect_running()?;
-                let status = client.get(address, "/health")?.status;
-                ensure!(status == 200, "/health: HTTP status {status}");
-                Ok(())
+                app.probe(client)
             })?;
         }
         Ok(())
@@ -133,11 +134,6 @@ impl Stage {
         status.with_context(|| self.daemon.log_tail())
     }
 
-    /// Where clients go.
-    pub fn vip(&self) -> std::net::SocketAddr {
-        vip(Family::V4, PORT)
-    }
-
     /// Leaves everything up and says how to explore and how to remove it.
     pub fn keep(self) -> anyhow::Result<()> {
         stale::keep()?;
@@ -153,20 +149,33 @@ impl Stage {
         let socket = self.daemon.socket();
         format!(
             "Everything stays up. To explore it:\n  \
-             {client} curl http://{vip}/\n  \
+             {client} curl -gs http://{v4}/ 'http://{v6}/'\n  \
              {shunt} status --socket {socket}\n  \
              {lb} bpftool net\n  \
              less {config}\n  \
              tail -f {log} {apps}/*.log\n\
              To remove it:\n  \
              cargo xtask demo --remove",
-            vip = self.vip(),
+            v4 = web(Family::V4),
+            v6 = web(Family::V6),
             socket = socket.display(),
             config = self.daemon.config_path().display(),
             log = self.daemon.log_path().display(),
             apps = self.logs.path().display(),
         )
     }
+}
+
+/// Where clients go.
+pub fn web(family: Family) -> SocketAddr {
+    vip(family, PORT)
+}
+
+/// Whether an application takes new flows as it should, in both families.
+pub fn takes(status: &Value, i: usize, should: bool) -> bool {
+    let name = app_name(i);
+    let mut known = daemon::backends(status).filter(|backend| backend["name"] == name.as_str());
+    known.all(|backend| backend["active"] == should)
 }
 
 pub fn app_name(i: usize) -> String {
@@ -179,21 +188,26 @@ fn pools(status: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn config(topology: &Topology) -> Config {
-    let mut service = Service::new("web", Protocol::Tcp, &[vip(Family::V4, PORT)]).health(&format!(
-        "type = \"http\"\npath = \"/health\"\ninterval = \"{}ms\"\ntimeout = \"{}ms\"\nrise = {RISE}\nfall = {FALL}\n",
+    // No flow is older than the demo, so that tables need not wait long for old ones to show themselves.
+    Config::new(topology.interfaces())
+        .timeouts("transition = \"1s\"")
+        .service(service("web", topology, Family::V4))
+        .service(service("web-ipv6", topology, Family::V6))
+}
+
+fn service(name: &str, topology: &Topology, family: Family) -> Service {
+    let mut service = Service::new(name, Protocol::Tcp, &[web(family)]).health(&format!(
+        "type = \"http\"\npath = \"/health\"\ninterval = \"{}ms\"\ntimeout = \"{}ms\"\nrise = {RISE}\nfall = {FALL}",
         INTERVAL.as_millis(),
         TIMEOUT.as_millis()
     ));
     for (i, host) in topology.backends.iter().enumerate() {
-        let mut backend = Backend::new(&app_name(i), host.address(Family::V4));
+        let mut backend = Backend::new(&app_name(i), host.address(family));
         match WEIGHTS.get(i) {
             Some(&weight) => backend.weight = weight,
             None => backend.backup = true,
         }
         service = service.backend(backend);
     }
-    // No flow is older than the demo, so that tables need not wait long for old ones to show themselves.
-    Config::new(topology.interfaces())
-        .timeouts("transition = \"1s\"")
-        .service(service)
+    service
 }

@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde_json::json;
 use shunt_tests::{
+    Family,
     client::{
         spread::Spread,
         traffic::{Question, Sample, Traffic, summary},
     },
-    daemon::backend,
 };
 
 use super::{THREADS, seconds};
 use crate::demo::{
     progress::Progress,
     report::Report,
-    stage::{EJECTION, PATIENCE, Stage, WEIGHTS, app_name},
+    stage::{EJECTION, PATIENCE, Stage, WEIGHTS, app_name, takes, web},
 };
 
 const STEP: &str = "one backend killed";
@@ -31,14 +31,20 @@ const SOME: u64 = 500;
 
 pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyhow::Result<()> {
     let name = app_name(VICTIM);
-    let traffic = Traffic::start(&stage.client, Question::Http, stage.vip(), THREADS, PAUSE);
+    let traffic = Traffic::start(
+        &stage.client,
+        Question::Http,
+        web(Family::V4),
+        THREADS,
+        PAUSE,
+    );
     wait_requests(&traffic, progress, "requests before the kill")?;
     let killed = Instant::now();
     stage.kill_app(VICTIM)?;
     stage.wait_status(
         &format!("{name} is killed; the daemon notices"),
         progress,
-        |status| backend(status, &name).is_some_and(|known| known["active"] == false),
+        |status| takes(status, VICTIM, false),
     )?;
     let ejected = Instant::now();
     wait_requests(&traffic, progress, "requests after the ejection")?;

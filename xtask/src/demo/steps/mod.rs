@@ -7,9 +7,13 @@ mod spread;
 
 use std::time::Duration;
 
-use shunt_tests::client::spread::Spread;
+use shunt_tests::{Family, client::spread::Spread};
 
-use super::{progress::Progress, report::Report, stage::Stage};
+use super::{
+    progress::Progress,
+    report::Report,
+    stage::{Stage, web},
+};
 
 /// Threads that ask at the same time.
 const THREADS: usize = 4;
@@ -17,24 +21,29 @@ const THREADS: usize = 4;
 const BATCH: u64 = 250;
 
 pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyhow::Result<()> {
-    spread::run(stage, progress, report)?;
+    for family in Family::BOTH {
+        spread::run(stage, family, progress, report)?;
+    }
     failure::run(stage, progress, report)?;
     outage::run(stage, progress, report)?;
     recovery::run(stage, progress, report)
 }
 
 /// Asks the VIP `count` times, over a new connection each.
-fn ask(stage: &Stage, progress: &Progress, count: u64) -> anyhow::Result<Spread> {
+fn ask(stage: &Stage, family: Family, progress: &Progress, count: u64) -> anyhow::Result<Spread> {
     let mut sum = Spread::default();
     while sum.answered() + sum.failed() < count {
         progress.check()?;
         let left = count - sum.answered() - sum.failed();
         let batch = stage
             .client
-            .spread_http(stage.vip(), left.min(BATCH), THREADS)?;
+            .spread_http(web(family), left.min(BATCH), THREADS)?;
         sum = sum.merge(batch);
         let asked = sum.answered() + sum.failed();
-        progress.doing(format!("{asked} of {count} requests: {}", shares(&sum)));
+        progress.doing(format!(
+            "{asked} of {count} requests over {family}: {}",
+            shares(&sum)
+        ));
     }
     Ok(sum)
 }

@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use serde_json::json;
-use shunt_tests::daemon::backend;
+use shunt_tests::Family;
 
 use super::{ask, seconds};
 use crate::demo::{
     progress::Progress,
     report::Report,
-    stage::{BACKUP, EJECTION, Stage, WEIGHTS, app_name},
+    stage::{BACKUP, EJECTION, Stage, WEIGHTS, app_name, takes},
 };
 
 const STEP: &str = "all primaries killed";
@@ -24,14 +24,10 @@ pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyho
     stage.wait_status(
         "the other primaries are killed; the daemon notices",
         progress,
-        |status| {
-            (0..WEIGHTS.len()).all(|i| {
-                backend(status, &app_name(i)).is_some_and(|known| known["active"] == false)
-            }) && backend(status, &backup).is_some_and(|known| known["active"] == true)
-        },
+        |status| (0..WEIGHTS.len()).all(|i| takes(status, i, false)) && takes(status, BACKUP, true),
     )?;
     let time = killed.elapsed();
-    let spread = ask(stage, progress, REQUESTS)?;
+    let spread = ask(stage, Family::V4, progress, REQUESTS)?;
     progress.done(format!(
         "all primaries killed: {backup} promoted after {}, and serves {} of {REQUESTS} requests",
         seconds(time),

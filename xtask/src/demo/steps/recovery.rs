@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use serde_json::json;
-use shunt_tests::daemon::backend;
+use shunt_tests::Family;
 
 use super::{ask, seconds, shares, spread::is_near};
 use crate::demo::{
     progress::Progress,
     report::Report,
-    stage::{BACKUP, RETURN, Stage, WEIGHTS, app_name},
+    stage::{BACKUP, RETURN, Stage, WEIGHTS, app_name, takes},
 };
 
 const STEP: &str = "primaries restarted";
@@ -25,14 +25,10 @@ pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyho
     stage.wait_status(
         "the primaries are back; the daemon notices",
         progress,
-        |status| {
-            (0..WEIGHTS.len())
-                .all(|i| backend(status, &app_name(i)).is_some_and(|known| known["active"] == true))
-                && backend(status, &backup).is_some_and(|known| known["active"] == false)
-        },
+        |status| (0..WEIGHTS.len()).all(|i| takes(status, i, true)) && takes(status, BACKUP, false),
     )?;
     let time = started.elapsed();
-    let spread = ask(stage, progress, REQUESTS)?;
+    let spread = ask(stage, Family::V4, progress, REQUESTS)?;
     progress.done(format!(
         "primaries restarted: all in use after {}, {backup} stands down; {}",
         seconds(time),

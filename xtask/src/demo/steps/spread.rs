@@ -1,7 +1,7 @@
 //! Requests spread by weight, through XDP, and no flow is recorded for it.
 
 use serde_json::{Value, json};
-use shunt_tests::{daemon::verdicts, netns::Packets};
+use shunt_tests::{Family, daemon::verdicts, netns::Packets};
 
 use super::{ask, shares};
 use crate::demo::{
@@ -10,21 +10,32 @@ use crate::demo::{
     stage::{Stage, WEIGHTS, app_name},
 };
 
-const STEP: &str = "spread";
 const REQUESTS: u64 = 10_000;
 /// How far a backend's share may be off: over 3 standard deviations of chance for the lightest.
 const TOLERANCE: f64 = 0.10;
 /// How far the datapath's counters may be off from the client's NIC, which also counts neighbour discovery.
 const STRAY: f64 = 0.01;
 
-pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyhow::Result<()> {
+pub fn run(
+    stage: &mut Stage,
+    family: Family,
+    progress: &Progress,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let step = match family {
+        Family::V4 => "spread over IPv4",
+        Family::V6 => "spread over IPv6",
+    };
     let before = Reading::take(stage)?;
-    let spread = ask(stage, progress, REQUESTS)?;
+    let spread = ask(stage, family, progress, REQUESTS)?;
     let after = Reading::take(stage)?;
-    progress.done(format!("{REQUESTS} requests: {}", shares(&spread)));
+    progress.done(format!(
+        "{REQUESTS} requests over {family}: {}",
+        shares(&spread)
+    ));
 
     report.expect(
-        STEP,
+        step,
         "requests that failed",
         0,
         spread.failed(),
@@ -35,7 +46,7 @@ pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyho
         let (name, share) = (app_name(i), f64::from(weight) / f64::from(sum));
         let (expected, measured) = (share * REQUESTS as f64, spread.of(&name));
         report.expect(
-            STEP,
+            step,
             format!("{name}, weight {weight}"),
             format!("{expected:.0} ± {:.0} %", TOLERANCE * 100.0),
             format!(
@@ -48,7 +59,7 @@ pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyho
     let primaries: u64 = (0..WEIGHTS.len()).map(|i| spread.of(&app_name(i))).sum();
     let others = spread.answered() - primaries;
     report.expect(
-        STEP,
+        step,
         "requests served by the backup",
         0,
         others,
@@ -59,7 +70,7 @@ pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyho
         .as_str()
         .unwrap_or("none")
         .to_owned();
-    report.expect(STEP, "XDP attached", "native", &mode, mode == "native");
+    report.expect(step, "XDP attached", "native", &mode, mode == "native");
     let (sent, received) = (
         after.nic.sent - before.nic.sent,
         after.nic.received - before.nic.received,
@@ -71,7 +82,7 @@ pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyho
         ("packets to the client rewritten by tc", replied, received),
     ] {
         report.expect(
-            STEP,
+            step,
             what,
             format!("{of} ± {:.0} %", STRAY * 100.0),
             counted,
@@ -80,14 +91,14 @@ pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyho
     }
     let recorded = after.status["flows"]["recorded"].as_u64();
     report.expect(
-        STEP,
+        step,
         "flows recorded for it",
         0,
         recorded.map_or("not told".to_owned(), |count| count.to_string()),
         recorded == Some(0),
     );
     report.figures(
-        STEP,
+        step,
         json!({
             "requests": REQUESTS, "answers": spread.counts, "failures": spread.failures, "retries": spread.retries,
             "slowest_seconds": spread.slowest.as_secs_f64(), "mode": mode,
