@@ -3,7 +3,7 @@ use std::io::IsTerminal as _;
 use anyhow::Context as _;
 use aya_log::EbpfLogger;
 use clap::ValueEnum;
-use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, unix::AsyncFd};
 use tracing_subscriber::EnvFilter;
 
 use crate::dataplane::bpf::KernelLog;
@@ -64,7 +64,9 @@ pub fn start(format: LogFormat, filter: &str, kernel: KernelLevel) -> anyhow::Re
 
 /// Passes on what the kernel programs say, until the process ends.
 pub fn follow_kernel(logger: EbpfLogger<&'static dyn log::Log>) -> anyhow::Result<()> {
-    let mut logger = AsyncFd::new(logger).context("waiting for the programs' log")?;
+    // SAFETY: the logger owns the descriptor of its ring buffer for as long as it lives.
+    let logger = unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) };
+    let mut logger = logger.context("waiting for the programs' log")?;
     tokio::spawn(async move {
         while let Ok(mut guard) = logger.readable_mut().await {
             guard.get_inner_mut().flush();

@@ -20,7 +20,11 @@ const CONFIG_ERROR: u8 = 78;
 
 /// A layer-4 load balancer in XDP
 #[derive(Debug, Parser)]
-#[command(name = "shunt", version, after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.")]
+#[command(
+    name = "shunt",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration."
+)]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -35,7 +35,12 @@ fn human(status: &Status) -> String {
     let interfaces: Vec<_> = status
         .interfaces
         .iter()
-        .map(|interface| format!("{} (XDP {}, {})", interface.name, interface.mode, interface.egress))
+        .map(|interface| {
+            format!(
+                "{} (XDP {}, {})",
+                interface.name, interface.mode, interface.egress
+            )
+        })
         .collect();
     let mut text = format!("shunt {} on {}\n", status.version, interfaces.join(", "));
     if let Some(error) = &status.error {
@@ -65,7 +70,10 @@ fn headline(service: &ServiceStatus) -> String {
 
 fn pool(pool: &PoolStatus) -> String {
     let mut text = format!("{} {} slots", pool.family, pool.size);
-    for (count, what) in [(pool.transition, "in transition"), (pool.settled, "settled")] {
+    for (count, what) in [
+        (pool.transition, "in transition"),
+        (pool.settled, "settled"),
+    ] {
         if count > 0 {
             text += &format!(", {count} {what}");
         }
@@ -76,9 +84,17 @@ fn pool(pool: &PoolStatus) -> String {
 fn backends(service: &ServiceStatus) -> Table {
     let total: usize = service.backends.iter().map(|backend| backend.slots).sum();
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header([
-        "backend", "address", "weight", "health", "role", "share", "packets", "bytes", "last check",
+        "backend",
+        "address",
+        "weight",
+        "health",
+        "role",
+        "share",
+        "packets",
+        "bytes",
+        "last check",
     ]);
     for backend in &service.backends {
         table.add_row([

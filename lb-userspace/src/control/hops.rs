@@ -1,6 +1,8 @@
 use std::{io, time::Duration};
 
-use netlink_sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
+use netlink_sys::{
+    AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE,
+};
 use tokio::sync::mpsc;
 
 /// Changes within this time are reported as one.

@@ -25,6 +25,8 @@ mod service;
 mod state;
 mod status;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::time::{Duration, Instant};
@@ -32,16 +34,13 @@ use std::time::{Duration, Instant};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 pub use self::handle::{Command, ControlError, Handle};
-use self::{
-    probes::{Observation, Probes},
-    state::State,
-    writer::Writer,
-};
+use self::{probes::Probes, service::Member, state::State, writer::Writer};
 use crate::{
     api::Status,
     dataplane::{Attachment, Dataplane, DataplaneError},
     desired::Desired,
-    health::{Event, Health},
+    health::{Event, Health, Transition},
+    probe::task::Observation,
 };
 
 /// How often slots are looked at, and failed writes tried again.
@@ -84,7 +83,7 @@ impl<D: Dataplane> Controller<D> {
             error: None,
         };
         controller.write(now)?;
-        controller.probes.adjust(controller.state.members(), now);
+        controller.probes.adjust(controller.state.members());
         Ok(controller)
     }
 
@@ -113,29 +112,23 @@ impl<D: Dataplane> Controller<D> {
     }
 
     fn observe(&mut self, first: Observation) {
-        let now = Instant::now();
         let mut has_changed = false;
         let mut next = Some(first);
         // One write for all that is there.
-        while let Some(Observation { id, result }) = next {
+        while let Some(Observation { id, at, result }) = next {
             let (event, text) = match result {
-                Ok(passed) => (Event::Passed, passed.to_string()),
+                Ok(passed) => (Event::Passed, passed.summary),
                 Err(failure) => (Event::Failed, failure.to_string()),
             };
-            if let Some((member, transition)) = self.state.observe(id, event, text.clone(), now) {
+            if let Some((member, transition)) = self.state.observe(id, event, text, at) {
                 has_changed = true;
-                let (service, backend) = (&member.service, &member.settings.name);
-                if transition.to == Health::Up {
-                    tracing::info!(service, backend, check = text, "backend is up");
-                } else {
-                    tracing::warn!(service, backend, check = text, "backend is down");
-                }
+                report(member, transition);
             }
             next = self.observations.try_recv().ok();
         }
         if has_changed {
             // Its failure is remembered, and the tick tries again.
-            let _ = self.write(now);
+            let _ = self.write(Instant::now());
         }
     }
 
@@ -163,7 +156,7 @@ impl<D: Dataplane> Controller<D> {
             tracing::warn!("changes in [daemon] take effect when shunt is restarted");
         }
         self.state.reload(desired, self.writer.applied())?;
-        self.probes.adjust(self.state.members(), now);
+        self.probes.adjust(self.state.members());
         self.write(now)?;
         Ok(())
     }
@@ -197,7 +190,7 @@ impl<D: Dataplane> Controller<D> {
     fn try_keep_house(&mut self, now: Instant) -> Result<(), DataplaneError> {
         let recorded = self.writer.dataplane().recorded()?;
         self.state.forget_left(self.writer.applied(), &recorded);
-        self.probes.adjust(self.state.members(), now);
+        self.probes.adjust(self.state.members());
         let target = self.state.target(self.writer.applied(), Some(&recorded));
         self.writer.reconcile(&target, now)?;
         let state = &self.state;
@@ -223,6 +216,16 @@ impl<D: Dataplane> Controller<D> {
             self.error.as_deref(),
             Instant::now(),
         ))
+    }
+}
+
+fn report(member: &Member, transition: Transition) {
+    let (service, backend) = (&member.service, &member.settings.name);
+    let check = member.last_check.as_deref();
+    if transition.to == Health::Up {
+        tracing::info!(service, backend, check, "backend is up");
+    } else {
+        tracing::warn!(service, backend, check, "backend is down");
     }
 }
 

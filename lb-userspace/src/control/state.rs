@@ -40,7 +40,9 @@ pub struct State {
 
 /// More backends than the datapath has places for.
 #[derive(Debug, thiserror::Error)]
-#[error("{service}/{backend} finds no place: the datapath has {capacity}, those of leaving backends included")]
+#[error(
+    "{service}/{backend} finds no place: the datapath has {capacity}, those of leaving backends included"
+)]
 pub struct NoPlace {
     service: String,
     backend: String,
@@ -159,7 +161,12 @@ impl State {
                 let left = listeners(&service.settings, family)
                     .filter_map(|listener| applied.listeners.get(&listener).copied())
                     .find(is_free);
-                let pool = self.pools.get(&key).copied().or(left).or_else(|| free.next());
+                let pool = self
+                    .pools
+                    .get(&key)
+                    .copied()
+                    .or(left)
+                    .or_else(|| free.next());
                 if let Some(pool) = pool {
                     pools.insert(key, pool);
                 }
@@ -225,9 +232,9 @@ impl State {
                 let Some(&pool) = self.pools.get(&key) else {
                     continue;
                 };
-                let owners = self
-                    .tables
-                    .owners(pool, service, family, seed, applied.pools.get(&pool));
+                let owners =
+                    self.tables
+                        .owners(pool, service, family, seed, applied.pools.get(&pool));
                 target.pools.insert(pool, owners);
                 for listener in listeners(&service.settings, family) {
                     target.listeners.insert(listener, pool);

@@ -85,7 +85,11 @@ fn backends(
         .iter()
         .zip(service.active())
         .map(|(member, active)| {
-            let traffic = counters.backends.get(&member.id).copied().unwrap_or_default();
+            let traffic = counters
+                .backends
+                .get(&member.id)
+                .copied()
+                .unwrap_or_default();
             BackendStatus {
                 name: member.settings.name.clone(),
                 address: member.settings.address,

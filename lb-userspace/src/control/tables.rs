@@ -34,7 +34,13 @@ impl Tables {
         let candidates = service.candidates(family);
         let shares: Vec<_> = candidates
             .iter()
-            .map(|candidate| (candidate.identity.to_owned(), candidate.id, candidate.weight))
+            .map(|candidate| {
+                (
+                    candidate.identity.to_owned(),
+                    candidate.id,
+                    candidate.weight,
+                )
+            })
             .collect();
         if let Some(built) = self.built.get(&pool)
             && built.size == size
