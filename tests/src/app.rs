@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 
 use crate::{client::Client, netns::Netns, process::Process, wait::wait_for};
 
@@ -88,17 +88,18 @@ impl App {
 
     /// Waits until it answers `client` at each of its own addresses.
     pub fn wait_ready(&mut self, client: &Client) -> anyhow::Result<()> {
-        let what = format!("{} answers", self.process.name());
+        let what = format!("{} answers", self.name());
+        let ready = wait_for(what, PATIENCE, || self.probe(client));
+        ready.with_context(|| self.process.log_tail())
+    }
+
+    /// # Errors
+    /// It does not answer at one of its own addresses, or ([`crate::wait::Hopeless`]) has ended.
+    pub fn probe(&mut self, client: &Client) -> anyhow::Result<()> {
+        self.process.expect_running()?;
         for &address in &self.addresses {
-            wait_for(&what, PATIENCE, || {
-                self.process.expect_running()?;
-                let status = client.get(address, "/health")?.status;
-                if status != 200 {
-                    bail!("/health at {address}: HTTP status {status}");
-                }
-                Ok(())
-            })
-            .with_context(|| self.process.log_tail())?;
+            let status = client.get(address, "/health")?.status;
+            ensure!(status == 200, "/health at {address}: HTTP status {status}");
         }
         Ok(())
     }

@@ -102,8 +102,8 @@ impl Daemon {
         holds: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Value> {
         wait_for(what, within, || {
-            self.process()?.expect_running()?;
-            let status = self.status()?;
+            self.expect_running()?;
+            let status = self.read_status()?;
             if !holds(&status) {
                 bail!("status: {status:#}");
             }
@@ -112,8 +112,21 @@ impl Daemon {
         .with_context(|| self.log_tail())
     }
 
+    /// # Errors
+    /// [`Hopeless`] where it has ended, or was never started.
+    pub fn expect_running(&mut self) -> anyhow::Result<()> {
+        self.process()?.expect_running()
+    }
+
     /// `shunt status --json`.
+    ///
+    /// # Errors
+    /// It does not answer: with the end of its log.
     pub fn status(&self) -> anyhow::Result<Value> {
+        self.read_status().with_context(|| self.log_tail())
+    }
+
+    fn read_status(&self) -> anyhow::Result<Value> {
         let text = self.ask(&["status", "--json"])?;
         serde_json::from_str(&text).with_context(|| format!("no JSON: {text}"))
     }

@@ -66,7 +66,9 @@ impl Spread {
         }
     }
 
-    fn merge(mut self, other: Self) -> Self {
+    /// Both together.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
         for (name, count) in other.counts {
             *self.counts.entry(name).or_default() += count;
         }
