@@ -9,6 +9,8 @@
 //! | [`app`], [`server`] | who answers? |
 //! | [`client`] | who asks, and what came of it? |
 //! | [`scratch`], [`stale`] | where do files go, and who removes what a killed run left? |
+//! | [`needs`] | what must a machine have for a test to run on it? |
+//! | [`guest`] | what happens inside a test VM? |
 //!
 //! Everything is removed when its value goes. Declare the topology first, so that it goes last.
 
@@ -16,6 +18,8 @@ pub mod app;
 pub mod client;
 pub mod config;
 pub mod daemon;
+pub mod guest;
+pub mod needs;
 pub mod netns;
 pub mod process;
 pub mod scratch;

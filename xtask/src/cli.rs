@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::demo;
+use crate::{demo, vm};
 
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", about, disable_help_subcommand = true)]
@@ -56,7 +56,10 @@ pub struct RunOptions {
 }
 
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct TestOptions {
+    #[command(subcommand)]
+    pub place: Option<Place>,
     #[command(flatten)]
     pub build: BuildOptions,
     /// Run only tests whose name contains one of these, and no lints
@@ -64,4 +67,10 @@ pub struct TestOptions {
     /// Options of the test harness, such as `--nocapture`
     #[arg(last = true, value_name = "OPTIONS")]
     pub harness: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Place {
+    /// Only the end-to-end tests, in virtual machines with other kernels; needs no root once qemu is there
+    Vm(vm::Options),
 }

@@ -8,6 +8,7 @@
 //! | [`run`] | how is the built daemon started? |
 //! | [`demo`] | what does it look like when it works? |
 //! | [`test`] | does everything hold? |
+//! | [`vm`] | and on other kernels? |
 //! | [`lint`] | is the code formatted, and without warnings? |
 //! | [`leftovers`] | did the tests clean up behind them? |
 //! | [`deny`] | which licences and sources do the dependencies have? |
@@ -24,6 +25,7 @@ mod process;
 mod run;
 mod setup;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 

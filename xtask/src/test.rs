@@ -6,15 +6,19 @@ use anyhow::{Result, ensure};
 
 use crate::{
     build,
-    cli::TestOptions,
+    cli::{Place, TestOptions},
     leftovers::Before,
     lint, process,
     setup::{self, Scope},
+    vm,
 };
 
 /// Lints, then tests. The last lines on the standard output are cargo's summary; the exit code says whether
 /// the lints, the tests and the search for leftovers all passed.
 pub fn command(options: &TestOptions) -> Result<ExitCode> {
+    if let Some(Place::Vm(options)) = &options.place {
+        return vm::command(options);
+    }
     ensure!(
         process::is_root(),
         "the tests make network namespaces and load kernel programs: run `cargo xtask test` as root"
