@@ -13,8 +13,8 @@ pub const PROBES: u32 = 4;
 pub const PLACES: u32 = 1 << 17;
 /// Listeners of one family at most, so that a seed is found at once.
 pub const LISTENERS: u32 = PLACES / 8;
-/// Pools at most; each is a service in one family.
-pub const POOLS: u32 = 1 << 14;
+/// Pools at most; each is a service in one family, and has a listener.
+pub const POOLS: u32 = 2 * LISTENERS;
 
 /// `VIP:port/protocol` and the pool that serves it. `protocol` 0: an empty place.
 #[repr(C)]

@@ -49,12 +49,12 @@ fn ejects_in_time(topology: &Topology, family: Family, fail: impl FnOnce(&mut Ve
     let mut servers = topology.serve(Protocol::Tcp).unwrap();
     let config = Config::new(topology.interfaces()).service(service(topology, family));
     let mut daemon = Daemon::start(&topology.lb, &config).unwrap();
-    let client = Client::new(&topology.client).patience(Duration::from_secs(1));
+    let client = Client::new(&topology.client).patience(TIMEOUT);
     let traffic = Traffic::start(
         &client,
         Question::Name(Protocol::Tcp),
         vip(family, PORT),
-        2,
+        4,
         Duration::from_millis(5),
     );
     std::thread::sleep(Duration::from_millis(300));
@@ -66,7 +66,7 @@ fn ejects_in_time(topology: &Topology, family: Family, fail: impl FnOnce(&mut Ve
         .unwrap();
     let took = failed.elapsed();
     let ejected = Instant::now();
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(2 * TIMEOUT + Duration::from_secs(1));
     let samples = traffic.finish().unwrap();
 
     let limit = INTERVAL * FALL + TIMEOUT;

@@ -17,10 +17,16 @@ mod steps;
 
 use std::{path::Path, process::ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use shunt_tests::stale::{self, Leftovers};
 
 use self::{progress::Progress, report::Report, stage::Stage};
+use crate::{
+    build,
+    cli::BuildOptions,
+    process,
+    setup::{self, Scope},
+};
 
 #[derive(clap::Args, Debug)]
 pub struct Options {
@@ -36,7 +42,7 @@ pub struct Options {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
+enum Outcome {
     /// Every expectation held, or everything that was kept is removed.
     Passed,
     /// One did not.
@@ -52,14 +58,25 @@ impl From<Outcome> for ExitCode {
     }
 }
 
+/// Sets up and builds what the demo needs, and runs it.
+pub fn command(options: &Options) -> anyhow::Result<ExitCode> {
+    ensure!(
+        process::is_root(),
+        "the demo makes network namespaces and loads kernel programs: run `cargo xtask demo` as root"
+    );
+    if options.remove {
+        return Ok(remove()?.into());
+    }
+    setup::ensure(Scope::Test)?;
+    let daemon = build::daemon(BuildOptions { release: false })?;
+    Ok(run(options, &daemon)?.into())
+}
+
 /// Runs the demo with the daemon `binary`.
 ///
 /// # Errors
 /// No root, something that does not start, or Ctrl-C. Nothing stays then.
-pub fn run(options: &Options, binary: &Path) -> anyhow::Result<Outcome> {
-    if options.remove {
-        return remove();
-    }
+fn run(options: &Options, binary: &Path) -> anyhow::Result<Outcome> {
     let progress = Progress::start()?;
     let mut stage = Stage::set(binary, &progress)?;
     let mut report = Report::default();
