@@ -31,6 +31,8 @@ pub struct Daemon {
     binary: PathBuf,
     /// What `--log` says.
     level: String,
+    /// Further arguments of `shunt run`.
+    arguments: Vec<String>,
     scratch: Scratch,
     pins: PathBuf,
 }
@@ -61,6 +63,7 @@ impl Daemon {
             netns: netns.clone(),
             binary,
             level: "info".to_owned(),
+            arguments: Vec::new(),
             scratch,
             pins,
         };
@@ -73,13 +76,19 @@ impl Daemon {
         level.clone_into(&mut self.level);
     }
 
+    /// What the kernel programs log from the next start on: nothing unless changed.
+    pub fn set_kernel_log(&mut self, level: &str) {
+        self.arguments = vec!["--kernel-log".to_owned(), level.to_owned()];
+    }
+
     /// Starts the process and waits for nothing.
     pub fn run(&mut self) -> anyhow::Result<()> {
         ensure!(self.process.is_none(), "the daemon runs already");
         let mut command = self.netns.command(&self.binary);
         command
             .args(["run", "--log", &self.level, "--config"])
-            .arg(self.config_path());
+            .arg(self.config_path())
+            .args(&self.arguments);
         self.process = Some(Process::spawn("shunt", command, self.scratch.path())?);
         Ok(())
     }

@@ -71,7 +71,10 @@ fn ejects_in_time(topology: &Topology, family: Family, fail: impl FnOnce(&mut Ve
 
     let limit = INTERVAL * FALL + TIMEOUT;
     println!("{family}: ejected after {took:?}, limit {limit:?}");
-    assert!(took <= limit + SLACK, "ejected after {took:?}, limit {limit:?}");
+    assert!(
+        took <= limit + SLACK,
+        "ejected after {took:?}, limit {limit:?}"
+    );
     let (after, before): (Vec<_>, Vec<_>) = samples
         .into_iter()
         .partition(|sample| sample.start > ejected);
@@ -147,14 +150,19 @@ fn a_service_without_a_healthy_backend_drops_and_says_so() {
     let config = Config::new(topology.interfaces()).service(service(&topology, Family::V4));
     let mut daemon = Daemon::start(&topology.lb, &config).unwrap();
     daemon
-        .wait_status("b1 is found dead", PATIENCE, |status| is(status, "b1", "down"))
+        .wait_status("b1 is found dead", PATIENCE, |status| {
+            is(status, "b1", "down")
+        })
         .unwrap();
     let client = Client::new(&topology.client).patience(Duration::from_millis(500));
     client
         .ask(Protocol::Tcp, vip(Family::V4, PORT))
         .unwrap_err();
     let status = daemon.status().unwrap();
-    assert!(status["verdicts"]["drop_no_backend"].as_u64().unwrap() > 0, "{status:#}");
+    assert!(
+        status["verdicts"]["drop_no_backend"].as_u64().unwrap() > 0,
+        "{status:#}"
+    );
 
     let _server = topology.backends[0].serve(Protocol::Tcp).unwrap();
     daemon

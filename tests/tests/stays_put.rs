@@ -82,8 +82,7 @@ fn two_hundred_connections_outlive_backends_that_come_and_go_and_new_weights() {
     // Short, so that slots settle and become stable while sessions are watched; longer than any is silent.
     let timeouts = "transition = \"3s\"\n";
     let start = [(1, 3), (2, 2), (3, 1), (4, 1)];
-    let mut daemon =
-        Daemon::start(&topology.lb, &config(&topology, &start, "", timeouts)).unwrap();
+    let mut daemon = Daemon::start(&topology.lb, &config(&topology, &start, "", timeouts)).unwrap();
     let client = Client::new(&topology.client);
     let sessions: Vec<Sessions> = Family::BOTH
         .into_iter()
@@ -118,7 +117,10 @@ fn two_hundred_connections_outlive_backends_that_come_and_go_and_new_weights() {
         );
         thread::sleep(Duration::from_millis(700));
     }
-    assert!(recorded > 0, "no change touched any of {SESSIONS} connections");
+    assert!(
+        recorded > 0,
+        "no change touched any of {SESSIONS} connections"
+    );
     // Slots move on to settled, and with some flows recorded stay there.
     daemon
         .wait_status("no slot is in transition", PATIENCE, |status| {
@@ -130,10 +132,11 @@ fn two_hundred_connections_outlive_backends_that_come_and_go_and_new_weights() {
         let report = sessions.finish().unwrap();
         assert_eq!(report.broken, Vec::<String>::new());
         alive += report.alive.len();
-        let holders: BTreeMap<_, u32> = report.alive.iter().fold(BTreeMap::new(), |mut map, name| {
-            *map.entry(name.clone()).or_default() += 1;
-            map
-        });
+        let holders: BTreeMap<_, u32> =
+            report.alive.iter().fold(BTreeMap::new(), |mut map, name| {
+                *map.entry(name.clone()).or_default() += 1;
+                map
+            });
         assert!(holders.len() >= 3, "{holders:?}");
         assert!(report.pings > 10 * SESSIONS as u64 / 2, "{}", report.pings);
     }
@@ -147,7 +150,12 @@ fn connections_outlive_a_table_of_another_size() {
     let weights = [(1, 1), (2, 1), (3, 1), (4, 1)];
     let timeouts = "transition = \"2s\"\n";
     let with_size = |size: u32| {
-        config(&topology, &weights, &format!("table_size = {size}"), timeouts)
+        config(
+            &topology,
+            &weights,
+            &format!("table_size = {size}"),
+            timeouts,
+        )
     };
     let mut daemon = Daemon::start(&topology.lb, &with_size(1021)).unwrap();
     let client = Client::new(&topology.client);
@@ -172,7 +180,8 @@ fn while_nothing_changes_the_flow_table_stays_empty() {
     let _servers = topology.serve(Protocol::Tcp).unwrap();
     let weights = [(1, 3), (2, 2), (3, 1), (4, 1)];
     let timeouts = "transition = \"500ms\"\n";
-    let mut daemon = Daemon::start(&topology.lb, &config(&topology, &weights, "", timeouts)).unwrap();
+    let mut daemon =
+        Daemon::start(&topology.lb, &config(&topology, &weights, "", timeouts)).unwrap();
     // First checks came in one by one, and so did the backends.
     let before = daemon
         .wait_status("every slot is stable", PATIENCE, |status| {
