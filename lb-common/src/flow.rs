@@ -4,11 +4,13 @@
 //! - recorded flows: exceptions to what a slot says, keyed by the tuple of the client's packets;
 //! - the reverse table of `nat`: which replies to rewrite, and to what, keyed by the tuple of the backend's packets.
 
+use network_types::ip::IpProto;
+
 use crate::{address::Address, backend::BackendId, map_type};
 
 /// TCP and UDP, as the IP header numbers them.
-pub const TCP: u8 = 6;
-pub const UDP: u8 = 17;
+pub const TCP: u8 = IpProto::Tcp as u8;
+pub const UDP: u8 = IpProto::Udp as u8;
 
 /// Source and destination of a packet, exactly as they stand in it.
 #[repr(C)]

@@ -1,5 +1,7 @@
 //! The IP header of both families, options and extension headers included.
 
+use network_types::ip::IpProto;
+
 use super::{Packet, Skip};
 use crate::{
     address::{Address, V4, V6},
@@ -61,11 +63,11 @@ impl IpHeader for V4 {
     }
 }
 
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const DESTINATION_OPTIONS: u8 = 60;
+const HOP_BY_HOP: u8 = IpProto::HopOpt as u8;
+const ROUTING: u8 = IpProto::Ipv6Route as u8;
+const FRAGMENT: u8 = IpProto::Ipv6Frag as u8;
+const AUTHENTICATION: u8 = IpProto::Ah as u8;
+const DESTINATION_OPTIONS: u8 = IpProto::Ipv6Opts as u8;
 /// RFC 8200, section 4.1, names seven in its recommended order, Destination Options twice.
 const EXTENSIONS: usize = 7;
 /// What the extension headers may take together; more is left to the kernel.
