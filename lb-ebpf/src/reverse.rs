@@ -32,7 +32,11 @@ use crate::{
 pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend) {
     let tuple = &headers.tuple;
     let is_tcp = tuple.protocol == TCP;
-    let closing = headers.closing(Closing::Client);
+    let closing = if headers.opens() {
+        None
+    } else {
+        headers.closing(Closing::Client)
+    };
     if is_tcp && !headers.opens() && closing.is_none() {
         return;
     }

@@ -94,12 +94,15 @@ impl IpHeader for V6 {
         let mut extensions = 0_usize;
         for _ in 0..EXTENSIONS {
             let unit = match protocol {
-                HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => 8,
+                // Right behind the IP header and nowhere else (RFC 8200, 4.1).
+                HOP_BY_HOP if extensions == 0 => 8,
+                ROUTING | DESTINATION_OPTIONS => 8,
                 AUTHENTICATION => 4,
                 _ => break,
             };
             let header = P::anchor(network + V6_LENGTH + extensions);
             let [next, length]: [u8; 2] = packet.load(header).ok_or(Skip::Malformed)?;
+            let [_, segments_left]: [u8; 2] = packet.load(header + 2).ok_or(Skip::Malformed)?;
             // In 8-byte units without the first (RFC 8200); Authentication in 4-byte units without two (RFC 4302).
             extensions += if unit == 8 {
                 (usize::from(length) + 1) * 8
@@ -110,6 +113,10 @@ impl IpHeader for V6 {
                 return Err(Skip::Malformed);
             }
             if extensions > EXTENSIONS_LENGTH {
+                return Err(Skip::NotOurs);
+            }
+            // On its way to another destination, which is also the one that the checksum is over (RFC 8200, 8.1).
+            if protocol == ROUTING && segments_left != 0 {
                 return Err(Skip::NotOurs);
             }
             protocol = next;
