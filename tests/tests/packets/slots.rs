@@ -138,7 +138,7 @@ fn new_flows(kind: Kind) -> Vec<Row> {
             .after([moved(kind), seen(syn.clone())])
             .with(&[Event::SelectRecorded, Event::ReverseWritten]),
         to(kind, "also after a second move", NEW, &syn)
-            .after([moved(kind), seen(syn.clone()), again])
+            .after([moved(kind), seen(syn.clone()), again.clone()])
             .with(&[Event::SelectRecorded, Event::ReverseWritten]),
         to(
             kind,
@@ -148,6 +148,15 @@ fn new_flows(kind: Kind) -> Vec<Row> {
         )
         .after([moved(kind), settled(kind)])
         .with(&[Event::SelectCurrent, Event::ReverseWritten]),
+        to(
+            kind,
+            "its backend is down: the current owner, not the previous",
+            Host::Front,
+            &data,
+        )
+        .after([moved(kind), seen(syn.clone()), again])
+        .after([Step::Backend(NEW, 1, BackendState::Down)])
+        .with(&[Event::SelectCurrent, Event::FlowRecorded]),
     ]
 }
 
@@ -284,19 +293,33 @@ fn replies(kind: Kind) -> Vec<Row> {
             .becomes(&rewritten(host))
             .seen_by(Program::Xdp(Port::Back))
     };
+    let established = vec![
+        Step::Table(vec![Slot::stable(kind.id(OLD))]),
+        seen(opening.clone()),
+        Step::seen(Program::Xdp(Port::Back), answer(OLD), Verdict::ReplyOther),
+        moved(kind),
+        seen(request(kind)),
+    ];
     vec![
         row("an answer establishes the recorded flow", host)
-            .after([moved(kind), seen(opening.clone())])
+            .after([moved(kind), seen(opening)])
             .with(&[Event::ReversePromoted, Event::FlowPromoted]),
         row("a flow established before is recorded as such", OLD)
-            .after([
-                Step::Table(vec![Slot::stable(kind.id(OLD))]),
-                seen(opening),
-                Step::seen(Program::Xdp(Port::Back), answer(OLD), Verdict::ReplyOther),
-                moved(kind),
-                seen(request(kind)),
-            ])
+            .after(established.clone())
             .with(&[]),
+        to(
+            kind,
+            "an established flow whose backend died stays with the next",
+            NEW,
+            &request(kind),
+        )
+        .after(established)
+        .after([
+            Step::Backend(OLD, 1, BackendState::Down),
+            seen(request(kind)),
+            Step::Backend(OLD, 1, BackendState::Alive),
+        ])
+        .with(&[Event::SelectRecorded]),
     ]
 }
 
