@@ -98,7 +98,7 @@ map_type!(FlowRecord, size = 12, align = 4);
 pub struct ReverseRecord<A> {
     pub vip: A,
     pub vip_port: u16,
-    /// TCP: which sides have said that they are done; see [`Closing`].
+    /// TCP: bits of [`Closing`].
     pub closing: u16,
     pub backend: BackendId,
     pub seen: Seen,
@@ -107,7 +107,7 @@ pub struct ReverseRecord<A> {
 map_type!(ReverseRecord<u32>, size = 16, align = 4);
 map_type!(ReverseRecord<[u32; 4]>, size = 28, align = 4);
 
-/// How far the end of a TCP connection has come, as bits of [`ReverseRecord::closing`].
+/// What speaks for the end of a TCP connection, as bits of [`ReverseRecord::closing`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Closing {
     /// The client sent a FIN.
@@ -117,6 +117,8 @@ pub enum Closing {
     /// Both did, or one sent a RST. Late packets may still come: the side that closed first answers for a while
     /// (RFC 9293, TIME-WAIT).
     Closed = 3,
+    /// The client sent a SYN to the backend itself by the same ports: a SYN-ACK to come may be the answer to that.
+    Contested = 4,
 }
 
 impl<A: Address> ReverseRecord<A> {
@@ -130,7 +132,13 @@ impl<A: Address> ReverseRecord<A> {
 
     #[inline(always)]
     pub const fn is_closed(&self) -> bool {
-        self.closing == Closing::Closed as u16
+        self.closing & Closing::Closed as u16 == Closing::Closed as u16
+    }
+
+    /// Whether a SYN-ACK under these ports belongs to another connection.
+    #[inline(always)]
+    pub const fn is_doubtful(&self) -> bool {
+        self.closing & Closing::Contested as u16 != 0 || self.is_closed()
     }
 
     /// The tuple of the client's packets, from that of the backend's.

@@ -2,7 +2,7 @@
 //!
 //! | reply | half-open entry | established entry |
 //! |---|---|---|
-//! | SYN-ACK | it is a reply; the flow starts anew | alone: a direct connection reuses the ports; forgotten |
+//! | SYN-ACK | it is a reply; the flow starts anew | alone: late or sent twice; or, if a direct connection was seen to reuse the ports, forgotten |
 //! | RST | it is a reply, the last one | it is a reply |
 //! | other | it is a reply, and proof that both sides answered: promoted | it is a reply |
 //!
@@ -103,13 +103,19 @@ pub fn heed_direct<A: Family>(headers: &Headers<A>) -> Option<()> {
         return None;
     }
     let reply = tuple.reversed();
-    // A SYN may be forged: it ends no connection that lives.
-    // SAFETY: a live element of a preallocated map.
-    let is_over = !is_tcp || unsafe { (*A::reverse().get_ptr(reply)?).is_closed() };
-    if is_over {
-        let _ = A::reverse().remove(reply);
-        let _ = A::reverse_half().remove(reply);
+    if is_tcp {
+        let known = A::reverse().get_ptr_mut(reply)?;
+        // SAFETY: a live element of a preallocated map; both sides' bits as in `close`.
+        unsafe {
+            if !(*known).is_closed() {
+                // It may be forged, and then the connection lives on: only a SYN-ACK decides.
+                (*known).note(Closing::Contested);
+                return None;
+            }
+        }
     }
+    let _ = A::reverse().remove(reply);
+    let _ = A::reverse_half().remove(reply);
     Some(())
 }
 
@@ -165,12 +171,20 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
 /// A SYN-ACK answers the SYN that went through the VIP, or one that did not.
 #[inline(always)]
 fn accepted<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRecord<A>> {
-    // Whatever was established under these ports has ended.
-    let _ = A::reverse().remove(tuple);
-    let half = A::reverse_half().get_ptr(tuple)?;
-    // SAFETY: a live element of a preallocated map, copied at once.
-    let record = unsafe { *half };
-    if record.seen.is_older(now(), control.half_open_timeout) {
+    if let Some(half) = A::reverse_half().get_ptr(tuple) {
+        // SAFETY: a live element of a preallocated map, copied at once.
+        let record = unsafe { *half };
+        if !record.seen.is_older(now(), control.half_open_timeout) {
+            // Whatever was established under these ports has ended.
+            let _ = A::reverse().remove(tuple);
+            return Some(record);
+        }
+    }
+    let known = A::reverse().get_ptr(tuple)?;
+    // SAFETY: as above.
+    let record = unsafe { *known };
+    if record.is_doubtful() {
+        let _ = A::reverse().remove(tuple);
         return None;
     }
     Some(record)

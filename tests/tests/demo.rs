@@ -1,4 +1,5 @@
 //! `cargo xtask demo` holds what it claims, leaves nothing behind, and is there for programs too.
+#![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use std::{env, path::PathBuf, process::Command};
 

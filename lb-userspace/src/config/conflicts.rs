@@ -13,7 +13,8 @@ use crate::desired::Protocol;
 /// Backends that the datapath has room for; index 0 names nobody.
 const BACKENDS: usize = layout::BACKENDS_CAPACITY as usize - 1;
 const LISTENERS: usize = table::LISTENERS as usize;
-const POOLS: usize = table::POOLS as usize;
+/// Each lookup table has a listener of its own, so there is room for all of them.
+const _: () = assert!(table::POOLS >= 2 * table::LISTENERS);
 
 type Listeners<'a> = HashMap<(SocketAddr, Protocol), (&'a Service, &'a Place)>;
 
@@ -90,20 +91,6 @@ fn room(services: &[Service], report: &Report) {
         .filter(|at| at.value.is_ipv6())
         .map(|at| &at.place);
     beyond(v6, LISTENERS, "IPv6 listeners", report);
-    let pools = services.iter().flat_map(pools).map(|at| &at.place);
-    beyond(
-        pools,
-        POOLS,
-        "lookup tables (one for each service and family)",
-        report,
-    );
-}
-
-/// The first listener of each family: what makes a service need a lookup table.
-fn pools(service: &Service) -> impl Iterator<Item = &At<SocketAddr>> {
-    let v4 = service.listen.iter().find(|at| at.value.is_ipv4());
-    let v6 = service.listen.iter().find(|at| at.value.is_ipv6());
-    v4.into_iter().chain(v6)
 }
 
 /// Reports the first of `places` that there is no room for.

@@ -73,31 +73,3 @@ fn slots_of_a_table() {
     ];
     assert_eq!(sized(252), [found.map(str::to_owned)]);
 }
-
-/// A service that listens in both families has two.
-#[test]
-fn lookup_tables() {
-    let most = service::POOLS;
-    assert!(mistakes(&services(most / 2)).is_empty());
-    assert_eq!(
-        mistakes(&services(most / 2 + 1)),
-        beyond(
-            &format!("service[s{}].listen[#1]", most / 2),
-            format!(
-                "{} lookup tables (one for each service and family)",
-                most + 2
-            ),
-            most
-        )
-    );
-}
-
-fn services(count: u32) -> String {
-    (1..=count).fold(DAEMON.to_owned(), |text, port| {
-        text + &format!(
-            "[[service]]\nname = \"s{}\"\nlisten = [\"192.0.2.1:{port}\", \"[2001:db8::1]:{port}\"]\n\
-             backend = [{{ address = \"10.0.0.1:80\" }}, {{ address = \"[2001:db8:1::1]:80\" }}]\n",
-            port - 1
-        )
-    })
-}

@@ -181,13 +181,13 @@ fn untouched_connections(kind: Kind) -> Vec<Case> {
         Case::new("no SYN was seen, only data", [data], &packet),
         Case::new(
             "a direct connection reuses an old flow's ports",
-            old.clone(),
+            [old.as_slice(), &[direct(kind, SYN)]].concat(),
             &packet.clone().flags(SYN | ACK),
         )
         .with(&[]),
         Case::new(
             "a direct connection has reused them",
-            [old.as_slice(), &[direct_accept]].concat(),
+            [old.as_slice(), &[direct(kind, SYN), direct_accept]].concat(),
             &packet,
         )
         .with(&[]),
@@ -315,6 +315,12 @@ fn tcp_replies(kind: Kind) -> Vec<Case> {
         )
         .with(&[Event::ReversePromoted]),
         Case::new("more data", old.clone(), &packet).with(&[]),
+        Case::new(
+            "accepted, but late: data came first",
+            old.clone(),
+            &packet.clone().flags(SYN | ACK),
+        )
+        .with(&[]),
         Case::new(
             "data, long after",
             [old.as_slice(), &[Step::Age]].concat(),

@@ -17,7 +17,7 @@ use aya::programs::{
     xdp::XdpMode as AttachMode,
 };
 
-use super::{object::Object, pins::Pins};
+use super::{links, object::Object, pins::Pins};
 use crate::{
     dataplane::{Attachment, Egress, Mode},
     desired::XdpMode,
@@ -200,8 +200,15 @@ fn attach_filter(program: &mut SchedClassifier, name: &str) -> anyhow::Result<Eg
     Ok(Egress::Clsact)
 }
 
-/// Detaches from `attached`. Links go with their pins.
-pub fn detach(attached: &[Attached]) {
+/// Detaches from `attached`. The pins of links are left to be removed.
+pub fn detach(pins: &Pins, attached: &[Attached]) {
+    for path in fs::read_dir(pins.links()).into_iter().flatten().flatten() {
+        let path = path.path();
+        if let Err(error) = links::detach(&path) {
+            // It goes with its pin, a little later.
+            tracing::debug!(link = %path.display(), %error, "not detached at once");
+        }
+    }
     for Attached { attachment, .. } in attached {
         if attachment.egress == Egress::Clsact {
             let _ = tc::qdisc_detach_program(
