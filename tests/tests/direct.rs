@@ -1,4 +1,5 @@
 //! A client that talks to a backend itself is left alone, also by the very ports it used through the VIP before.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
     io::{Read as _, Write as _},
