@@ -18,7 +18,11 @@ impl BackendId {
     /// Nobody owns the slot: a service without a backend that takes new flows. It never serves.
     pub const NOBODY: Self = Self(1 << 16);
 
-    /// Index 0 is never handed out, so that no real id is [`Self::NONE`] or [`Self::NOBODY`].
+    /// The table before the last resize knows: the `previous` of a slot whose flows came from several old slots.
+    /// It never serves either.
+    pub const FORMER: Self = Self(2 << 16);
+
+    /// Index 0 is never handed out, so that no real id is one of the above.
     pub const fn new(index: u16, generation: u16) -> Self {
         Self((generation as u32) << 16 | index as u32)
     }
@@ -72,7 +76,8 @@ pub struct Backend {
     pub port: u16,
     pub family: u8,
     pub protocol: u8,
-    pub padding: u32,
+    /// A hash of the service's and the backend's name, by which the next daemon knows it again.
+    pub identity: u32,
 }
 
 map_type!(Backend, size = 32, align = 4);

@@ -82,13 +82,12 @@ impl Seen {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FlowRecord {
     pub backend: BackendId,
-    /// The slot it is an exception to, and the pool of that slot.
-    pub slot: u32,
+    /// Whose slot it is an exception to; which slot follows from the tuple.
     pub pool: u32,
     pub seen: Seen,
 }
 
-map_type!(FlowRecord, size = 16, align = 4);
+map_type!(FlowRecord, size = 12, align = 4);
 
 /// What a reply is rewritten to: its source becomes the VIP that the client talks to. Keyed by the
 /// [`Tuple`] of the backend's packets.

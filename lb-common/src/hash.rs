@@ -25,12 +25,11 @@ pub const fn scale(hash: u32, size: u32) -> u32 {
     ((hash as u64 * size as u64) >> 32) as u32
 }
 
-/// Hashes a socket address and a protocol, for finding a service.
+/// Hashes a socket address and a protocol, for finding a service. The seed goes in first: endpoints that collide
+/// with one seed do not with another.
 #[inline(always)]
-pub fn endpoint<A: Address>(address: A, port: u16, protocol: u8) -> u32 {
-    mix(address
-        .fold()
-        .wrapping_add((port as u32) << 8 | protocol as u32))
+pub fn endpoint<A: Address>(seed: u32, address: A, port: u16, protocol: u8) -> u32 {
+    mix(mix(address.fold() ^ seed).wrapping_add((port as u32) << 8 | protocol as u32))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ pub const CONTROL: &str = "CONTROL";
 pub const LISTENERS_V4: &str = "LISTENERS_V4";
 pub const LISTENERS_V6: &str = "LISTENERS_V6";
 pub const POOLS: &str = "POOLS";
+/// For each pool, the table before the one in [`POOLS`], while slots still ask for it.
+pub const FORMER_POOLS: &str = "FORMER_POOLS";
 pub const SLOTS: &str = "SLOTS";
 pub const BACKENDS: &str = "BACKENDS";
 /// Which destinations may be a VIP, and which sources may be a backend: bitmaps of [`crate::filter`].

@@ -9,12 +9,12 @@ use crate::{address::Address, hash, map_type};
 
 /// Consecutive places that a lookup reads at most.
 pub const PROBES: u32 = 4;
-/// Places in one half; a power of two, at least four times the listeners it shall hold.
-pub const PLACES: u32 = 1 << 15;
+/// Places in one half; a power of two.
+pub const PLACES: u32 = 1 << 17;
 /// Listeners of one family at most, so that a seed is found at once.
-pub const LISTENERS: u32 = PLACES / 4;
-/// Pools at most; each is a service in one family.
-pub const POOLS: u32 = 1 << 14;
+pub const LISTENERS: u32 = PLACES / 8;
+/// Pools at most; each is a service in one family, and has a listener.
+pub const POOLS: u32 = 2 * LISTENERS;
 
 /// `VIP:port/protocol` and the pool that serves it. `protocol` 0: an empty place.
 #[repr(C)]
@@ -40,7 +40,7 @@ impl<A: Address> ListenerEntry<A> {
 /// The first place of an endpoint in a half whose hash is seeded with `seed`.
 #[inline(always)]
 pub fn place<A: Address>(seed: u32, vip: A, port: u16, protocol: u8) -> u32 {
-    hash::mix(hash::endpoint(vip, port, protocol) ^ seed) & (PLACES - 1)
+    hash::endpoint(seed, vip, port, protocol) & (PLACES - 1)
 }
 
 /// Where a pool's slots are. One 64-bit word, so that a table is switched by one store.

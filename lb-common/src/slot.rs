@@ -6,6 +6,9 @@
 //! | `previous` differs | in transition | opening: to `current`, recorded; else: recorded flow if found, else `previous` while it lives, recorded |
 //! | `previous` = `current` | settled | recorded flow if found, else `current` |
 //!
+//! A table that changes its size starts with `previous` = [`BackendId::FORMER`] in every slot: an old flow's slot of the
+//! table before, which is kept for so long, says who its owner was.
+//!
 //! Extends JET (Mendelson et al., CoNEXT 2021). The model in `tests/slot_model.rs` checks exhaustively that no
 //! order of packets and changes moves a live flow.
 
@@ -84,15 +87,27 @@ impl Slot {
         }
     }
 
+    /// Who has the flows of this slot that are not recorded.
+    #[inline(always)]
+    pub const fn unrecorded(self) -> BackendId {
+        if self.previous.is_none() {
+            self.current
+        } else {
+            self.previous
+        }
+    }
+
     /// Chooses the backend of a packet. `opens` says that the packet opens a flow (a TCP SYN without ACK);
-    /// UDP never does. `recorded` looks the flow up, `lives` says whether a backend takes packets.
+    /// UDP never does. `recorded` looks the flow up, `former` the packet's slot in the table before the last resize;
+    /// `lives` says whether a backend takes packets.
     ///
-    /// A stable slot calls neither.
+    /// A stable slot calls none of them.
     #[inline(always)]
     pub fn choose(
         self,
         opens: bool,
         recorded: impl FnOnce() -> Option<BackendId>,
+        former: impl FnOnce() -> Option<Self>,
         lives: impl Fn(BackendId) -> bool,
     ) -> Choice {
         if self.previous.is_none() {
@@ -120,16 +135,25 @@ impl Slot {
                 record: orphan && self.current.is_somebody(),
             };
         }
+        let current = Choice {
+            backend: self.current,
+            reason: Reason::Current,
+            record: self.current.is_somebody(),
+        };
         // An orphan's backend died: it is no old flow of `previous`, it starts again like a new one.
-        if opens || orphan || !lives(self.previous) {
-            return Choice {
-                backend: self.current,
-                reason: Reason::Current,
-                record: self.current.is_somebody(),
-            };
+        if opens || orphan {
+            return current;
+        }
+        let previous = if self.previous == BackendId::FORMER {
+            former().map_or(BackendId::NOBODY, Self::unrecorded)
+        } else {
+            self.previous
+        };
+        if !lives(previous) {
+            return current;
         }
         Choice {
-            backend: self.previous,
+            backend: previous,
             reason: Reason::Previous,
             record: true,
         }
@@ -138,6 +162,7 @@ impl Slot {
     /// The slot after the table gives it to `owner` (which may be [`BackendId::NOBODY`]): the oldest stable
     /// owner that lives stays `previous`, because the flows of all later owners are recorded.
     pub fn advance(self, owner: BackendId, lives: impl Fn(BackendId) -> bool) -> Self {
+        let lives = |id| id == BackendId::FORMER || lives(id);
         match self.state() {
             SlotState::Stable if owner == self.current => self,
             SlotState::Stable if !lives(self.current) => Self::stable(owner),
@@ -154,6 +179,14 @@ impl Slot {
                 current: owner,
                 previous: owner,
             },
+        }
+    }
+
+    /// A slot of a table that replaces one of another size.
+    pub const fn resized(owner: BackendId) -> Self {
+        Self {
+            current: owner,
+            previous: BackendId::FORMER,
         }
     }
 

@@ -13,6 +13,8 @@
 //! | [`family`], [`maps`] | where is everything kept? |
 #![no_std]
 #![no_main]
+#![expect(unstable_features, reason = "inline assembly for BPF is not stable")]
+#![feature(asm_experimental_arch)]
 
 mod egress;
 mod family;

@@ -19,6 +19,8 @@ pub static CONTROL: Array<Control> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// [`lb_common::service::PoolEntry`] as one word.
 #[map]
 pub static POOLS: Array<u64> = Array::with_max_entries(service::POOLS, BPF_F_MMAPABLE);
+#[map]
+pub static FORMER_POOLS: Array<u64> = Array::with_max_entries(service::POOLS, BPF_F_MMAPABLE);
 /// [`lb_common::slot::Slot`] as one word.
 #[map]
 pub static SLOTS: Array<u64> = Array::with_max_entries(SLOTS_CAPACITY, BPF_F_MMAPABLE);

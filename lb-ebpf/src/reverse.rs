@@ -5,11 +5,13 @@
 //! | SYN-ACK | it is a reply; the flow starts anew | alone: a direct connection reuses the ports; forgotten |
 //! | RST | it is a reply | it is a reply |
 //! | other | it is a reply, and proof that both sides answered: promoted | it is a reply |
+//!
+//! UDP has no SYN-ACK: there a client's packet to the backend itself says that the replies to come are its own.
 
 use lb_common::{
     backend::{Backend, BackendId},
     filter,
-    flow::{ReverseRecord, Seen, TCP, Tuple},
+    flow::{ReverseRecord, Seen, TCP, Tuple, UDP},
     packet::Headers,
     service::Control,
     verdict::Event,
@@ -67,6 +69,22 @@ fn refresh<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>) -> bool {
         }
     }
     true
+}
+
+/// Forgets what a UDP packet to a backend's own address contradicts.
+#[inline(always)]
+pub fn heed_direct<A: Family>(tuple: &Tuple<A>) -> Option<()> {
+    if tuple.protocol != UDP {
+        return None;
+    }
+    let (word, bit) = filter::position(tuple.destination, tuple.destination_port);
+    if !filter::has(load_word(&BACKEND_FILTER, word)?, bit) {
+        return None;
+    }
+    let reply = tuple.reversed();
+    let _ = A::reverse().remove(&reply);
+    let _ = A::reverse_half().remove(&reply);
+    Some(())
 }
 
 /// Whether both sides of the flow with these replies have answered.

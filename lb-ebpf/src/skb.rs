@@ -105,4 +105,9 @@ impl Packet for Skb {
             // SAFETY: within the packet, and any bytes are a T; a plain load as in `frame`.
             .map(|place: *mut T| unsafe { *place })
     }
+
+    #[inline(always)]
+    fn anchor(offset: usize) -> usize {
+        frame::opaque(offset)
+    }
 }

@@ -15,7 +15,7 @@ use lb_common::{
 use crate::{
     family::Family,
     flows,
-    maps::{BACKENDS, POOLS, SLOTS, VIP_FILTER, load_word},
+    maps::{BACKENDS, FORMER_POOLS, POOLS, SLOTS, VIP_FILTER, load_word},
     stats,
 };
 
@@ -60,10 +60,10 @@ pub fn backend<A: Family>(
         tuple.source_port,
         tuple.destination_port,
     );
-    let index = hash::scale(hash, table.size);
-    let slot = Slot::from_word(load_word(&SLOTS, table.base + index)?);
+    let slot = slot_of(table, hash)?;
+    let former = || slot_of(PoolEntry::from_word(load_word(&FORMER_POOLS, pool)?), hash);
 
-    let choice = slot.choose(headers.opens(), || flows::find(tuple), lives);
+    let choice = slot.choose(headers.opens(), || flows::find(tuple), former, lives);
     stats::event(match choice.reason {
         Reason::Stable => Event::SelectStable,
         Reason::Recorded => Event::SelectRecorded,
@@ -77,13 +77,17 @@ pub fn backend<A: Family>(
     if choice.record {
         let record = FlowRecord {
             backend: choice.backend,
-            slot: index,
             pool,
             seen: now(),
         };
         flows::record(tuple, entry, &record);
     }
     Some((choice.backend, entry))
+}
+
+#[inline(always)]
+fn slot_of(table: PoolEntry, hash: u32) -> Option<Slot> {
+    load_word(&SLOTS, table.base + hash::scale(hash, table.size)).map(Slot::from_word)
 }
 
 #[inline(always)]

@@ -76,14 +76,39 @@ pub enum Protocol {
     Udp,
 }
 
+impl Protocol {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Forward {
     Nat,
 }
 
+impl Forward {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scheduler {
     Maglev,
+}
+
+impl Scheduler {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Maglev => "maglev",
+        }
+    }
 }
 
 /// One `[[service.backend]]`.

@@ -1,1 +1,10 @@
-fn main() {}
+//! The `shunt` binary.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use lb_userspace::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().execute()
+}

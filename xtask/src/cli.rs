@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::demo;
+
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", about, disable_help_subcommand = true)]
 pub struct Cli {
@@ -17,6 +19,8 @@ pub enum Verb {
     Build(BuildOptions),
     /// Build, then start the daemon: `cargo xtask run -- --config FILE`
     Run(RunOptions),
+    /// Watch real HTTP traffic balanced in XDP; needs root for network namespaces
+    Demo(demo::Options),
     /// Lints, then every test; needs root for network namespaces
     Test(TestOptions),
     /// Formatting and clippy, for the host and for the kernel programs

@@ -6,6 +6,7 @@
 //! | [`setup`] | can this machine build and test, and what is missing? |
 //! | [`build`] | how is the daemon built, and where is it? |
 //! | [`run`] | how is the built daemon started? |
+//! | [`demo`] | what does it look like when it works? |
 //! | [`test`] | does everything hold? |
 //! | [`lint`] | is the code formatted, and without warnings? |
 //! | [`leftovers`] | did the tests clean up behind them? |
@@ -14,6 +15,7 @@
 
 mod build;
 mod cli;
+mod demo;
 mod deny;
 mod leftovers;
 mod lint;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Verb::Setup(options) => setup::command(&options),
         Verb::Build(options) => build::command(&options),
         Verb::Run(options) => run::command(&options),
+        Verb::Demo(options) => demo::command(&options),
         Verb::Test(options) => test::command(&options),
         Verb::Lint => lint::command(),
         Verb::Deny => deny::command(),

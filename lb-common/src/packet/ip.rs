@@ -53,7 +53,7 @@ impl IpHeader for V4 {
             .load(network + Self::TTL_OFFSET)
             .ok_or(Skip::Malformed)?;
         Ok(Ip {
-            transport: network + header,
+            transport: P::anchor(network + header),
             payload: total - header,
             protocol,
             ttl,
@@ -96,9 +96,8 @@ impl IpHeader for V6 {
                 AUTHENTICATION => 4,
                 _ => break,
             };
-            let header = network + V6_LENGTH + extensions;
-            let next: u8 = packet.load(header).ok_or(Skip::Malformed)?;
-            let length: u8 = packet.load(header + 1).ok_or(Skip::Malformed)?;
+            let header = P::anchor(network + V6_LENGTH + extensions);
+            let [next, length]: [u8; 2] = packet.load(header).ok_or(Skip::Malformed)?;
             // In 8-byte units without the first (RFC 8200); Authentication in 4-byte units without two (RFC 4302).
             extensions += if unit == 8 {
                 (usize::from(length) + 1) * 8
@@ -115,7 +114,7 @@ impl IpHeader for V6 {
         }
         match protocol {
             TCP | UDP => Ok(Ip {
-                transport: network + V6_LENGTH + extensions,
+                transport: P::anchor(network + V6_LENGTH + extensions),
                 payload: payload - extensions,
                 protocol,
                 ttl,

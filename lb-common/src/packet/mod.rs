@@ -17,6 +17,13 @@ pub trait Packet {
     fn length(&self) -> usize;
     /// The value at `offset`; `None` past the readable end.
     fn load<T: Word>(&self, offset: usize) -> Option<T>;
+    /// The same offset, computed once and for all: whatever is loaded relative to it is one base plus constants.
+    /// Call it on offsets that depend on the packet; the kernel's verifier cannot follow the compiler's
+    /// rearrangements of their sums.
+    #[inline(always)]
+    fn anchor(offset: usize) -> usize {
+        offset
+    }
 }
 
 /// A packet that can be changed in place.
@@ -40,6 +47,8 @@ unsafe impl Word for u32 {}
 unsafe impl Word for [u32; 4] {}
 // SAFETY: as above.
 unsafe impl Word for [u8; 12] {}
+// SAFETY: as above.
+unsafe impl Word for [u8; 2] {}
 
 /// A TCP or UDP packet whose headers are whole and agree with its length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

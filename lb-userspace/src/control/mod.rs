@@ -1,1 +1,237 @@
-//! To be written.
+//! Who owns the state, and in what order things happen: one task, [`Controller::run`].
+//!
+//! ```text
+//!  probes ──observations──►┐
+//!  API, signals ─commands─►├─► Controller ──plan──► Writer ──ops──► dataplane
+//!  kernel ──routes changed─►│      (State)
+//!  clock ──────ticks───────►┘
+//! ```
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`state`], [`service`] | what does the daemon know, and what follows from it? |
+//! | [`ids`], [`tables`] | which ids and tables are in use? |
+//! | [`writer`] | what does the datapath hold, and who changes it? |
+//! | [`probes`] | which backends are being checked? |
+//! | [`hops`] | did routes or neighbours change? |
+//! | [`handle`] | how do other tasks ask? |
+//! | [`status`] | what is there to see? |
+
+mod handle;
+mod hops;
+mod ids;
+mod probes;
+mod service;
+mod state;
+mod status;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::time::{Duration, Instant};
+
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+
+pub use self::handle::{Command, ControlError, Handle};
+use self::{probes::Probes, service::Member, state::State, writer::Writer};
+use crate::{
+    api::Status,
+    dataplane::{Attachment, Dataplane, DataplaneError},
+    desired::Desired,
+    health::{Event, Health, Transition},
+    probe::task::Observation,
+};
+
+/// How often slots are looked at, and failed writes tried again.
+const TICK: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub struct Controller<D> {
+    state: State,
+    writer: Writer<D>,
+    probes: Probes,
+    observations: mpsc::Receiver<Observation>,
+    commands: mpsc::Receiver<Command>,
+    attachments: Vec<Attachment>,
+    /// Why the last write failed; it is tried again.
+    error: Option<String>,
+}
+
+impl<D: Dataplane> Controller<D> {
+    /// Brings the datapath to what `desired` says, and starts the checks.
+    ///
+    /// # Errors
+    /// The datapath cannot hold it.
+    pub fn start(
+        desired: Desired,
+        dataplane: D,
+        attachments: Vec<Attachment>,
+        commands: mpsc::Receiver<Command>,
+    ) -> anyhow::Result<Self> {
+        let now = Instant::now();
+        let writer = Writer::new(dataplane, now)?;
+        let state = State::new(desired, writer.applied())?;
+        let (probes, observations) = Probes::new();
+        let mut controller = Self {
+            state,
+            writer,
+            probes,
+            observations,
+            commands,
+            attachments,
+            error: None,
+        };
+        controller.write(now)?;
+        controller.probes.adjust(controller.state.members());
+        Ok(controller)
+    }
+
+    /// Until `stop` resolves. Gives the datapath back as it then is.
+    ///
+    /// Each branch of the loop is cancel-safe: channels lose nothing, ticks may be missed, and the work itself does
+    /// not wait for anything.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> D {
+        tokio::pin!(stop);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut routes = hops::watch()
+            .inspect_err(|error| {
+                tracing::warn!(%error, "routes and neighbours are not watched; changes are seen within some hundred packets");
+            })
+            .ok();
+        loop {
+            tokio::select! {
+                () = &mut stop => return self.writer.into_dataplane(),
+                Some(observation) = self.observations.recv() => self.observe(observation),
+                Some(command) = self.commands.recv() => self.obey(command),
+                Some(()) = changed(&mut routes) => self.forget_next_hops(),
+                _ = tick.tick() => self.keep_house(),
+            }
+        }
+    }
+
+    fn observe(&mut self, first: Observation) {
+        let mut has_changed = false;
+        let mut next = Some(first);
+        // One write for all that is there.
+        while let Some(Observation { id, at, result }) = next {
+            let (event, text) = match result {
+                Ok(passed) => (Event::Passed, passed.summary),
+                Err(failure) => (Event::Failed, failure.to_string()),
+            };
+            if let Some((member, transition)) = self.state.observe(id, event, text, at) {
+                has_changed = true;
+                report(member, transition);
+            }
+            next = self.observations.try_recv().ok();
+        }
+        if has_changed {
+            // Its failure is remembered, and the tick tries again.
+            let _ = self.write(Instant::now());
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Status(answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(
+                    self.status()
+                        .map_err(|error| ControlError::Refused(error.to_string())),
+                );
+            }
+            Command::Reload(desired, answer) => {
+                let _ = answer.send(
+                    self.reload(*desired)
+                        .map_err(|error| ControlError::Refused(format!("{error:#}"))),
+                );
+            }
+        }
+    }
+
+    fn reload(&mut self, desired: Desired) -> anyhow::Result<()> {
+        let now = Instant::now();
+        if desired.daemon != self.state.desired.daemon {
+            tracing::warn!("changes in [daemon] take effect when shunt is restarted");
+        }
+        self.state.reload(desired, self.writer.applied())?;
+        self.probes.adjust(self.state.members());
+        self.write(now)?;
+        Ok(())
+    }
+
+    fn write(&mut self, now: Instant) -> Result<(), DataplaneError> {
+        let target = self.state.target(self.writer.applied(), None);
+        let result = self.writer.reconcile(&target, now);
+        self.note(&result);
+        result
+    }
+
+    fn note(&mut self, result: &Result<(), DataplaneError>) {
+        if let Err(error) = result {
+            let error = error.to_string();
+            if self.error.as_ref() != Some(&error) {
+                tracing::error!(error, "the datapath is not up to date; trying again");
+            }
+            self.error = Some(error);
+        } else if self.error.take().is_some() {
+            tracing::info!("the datapath is up to date again");
+        }
+    }
+
+    fn keep_house(&mut self) {
+        let now = Instant::now();
+        let result = self.try_keep_house(now);
+        self.note(&result);
+    }
+
+    /// In this order: what the walk does not find named, nothing can name again, because slots moved on before it.
+    fn try_keep_house(&mut self, now: Instant) -> Result<(), DataplaneError> {
+        let recorded = self.writer.dataplane().recorded()?;
+        self.state.forget_left(self.writer.applied(), &recorded);
+        self.probes.adjust(self.state.members());
+        let target = self.state.target(self.writer.applied(), Some(&recorded));
+        self.writer.reconcile(&target, now)?;
+        let state = &self.state;
+        self.writer
+            .step(&recorded, now, |pool| state.transition(pool))
+    }
+
+    fn forget_next_hops(&mut self) {
+        if let Err(error) = self.writer.dataplane().forget_next_hops() {
+            tracing::warn!(%error, "next hops may be stale for some hundred packets");
+        }
+    }
+
+    fn status(&mut self) -> Result<Status, DataplaneError> {
+        let recorded = self.writer.dataplane().recorded()?;
+        let counters = self.writer.dataplane().counters()?;
+        Ok(status::status(
+            &self.state,
+            self.writer.applied(),
+            &self.attachments,
+            &counters,
+            &recorded,
+            self.error.as_deref(),
+            Instant::now(),
+        ))
+    }
+}
+
+fn report(member: &Member, transition: Transition) {
+    let (service, backend) = (&member.service, &member.settings.name);
+    let check = member.last_check.as_deref();
+    if transition.to == Health::Up {
+        tracing::info!(service, backend, check, "backend is up");
+    } else {
+        tracing::warn!(service, backend, check, "backend is down");
+    }
+}
+
+async fn changed(routes: &mut Option<mpsc::Receiver<()>>) -> Option<()> {
+    match routes {
+        Some(routes) => routes.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,6 +1,7 @@
 //! The seam between what the daemon decides and where it takes effect: the kernel's maps, or a fake.
 
 pub mod bpf;
+pub mod fake;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -74,12 +75,16 @@ pub struct BackendEntry {
     pub address: SocketAddr,
     pub protocol: Protocol,
     pub state: BackendState,
+    /// A hash of the service's and the backend's name, by which the next daemon knows it again.
+    pub identity: u32,
 }
 
 /// What the datapath holds of one pool.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Pool {
     pub slots: Vec<Slot>,
+    /// The table before the last resize, as it was then, while slots still name it.
+    pub former: Option<Vec<Slot>>,
 }
 
 /// One difference to apply. Each is safe on its own, at any moment, under traffic.
@@ -92,13 +97,16 @@ pub enum Op {
     },
     /// Forgets a backend that no slot and no recorded flow names.
     RemoveBackend { id: BackendId },
-    /// Writes a table beside the old one and switches to it by one store. Creates the pool where it is new.
+    /// Writes a table beside the old one and switches to it by one store. Creates the pool where it is new. A table
+    /// of another size that names [`BackendId::FORMER`] keeps the one it replaces.
     WriteTable { pool: PoolId, slots: Vec<Slot> },
     /// Changes single slots in place, each by one store. Never an owner, only how far its change has come.
     StepSlots {
         pool: PoolId,
         slots: Vec<(u32, Slot)>,
     },
+    /// Forgets the table before the last resize, which no slot names any more.
+    ForgetFormer { pool: PoolId },
     /// Forgets a pool that no listener names.
     RemovePool { pool: PoolId },
     /// Replaces all listeners, switched by one store.
@@ -113,6 +121,60 @@ pub struct Applied {
     pub backends: BTreeMap<BackendId, BackendEntry>,
     pub pools: BTreeMap<PoolId, Pool>,
     pub listeners: BTreeMap<Listener, PoolId>,
+    /// The youngest backend id ever given, of backends long removed too.
+    pub newest: BackendId,
+}
+
+impl Applied {
+    /// The state after `op`.
+    pub fn note(&mut self, op: &Op) {
+        match op {
+            Op::PutBackend { id, backend } => {
+                self.newest = self.newest.max(*id);
+                self.backends.insert(*id, *backend);
+            }
+            Op::RemoveBackend { id } => {
+                self.backends.remove(id);
+            }
+            Op::WriteTable { pool, slots } => {
+                let pool = self.pools.entry(*pool).or_default();
+                let names_former = slots.iter().any(|slot| slot.previous == BackendId::FORMER);
+                let old = std::mem::replace(&mut pool.slots, slots.clone());
+                if names_former && !old.is_empty() && old.len() != slots.len() {
+                    pool.former = Some(old);
+                }
+            }
+            Op::StepSlots { pool, slots } => {
+                let Some(pool) = self.pools.get_mut(pool) else {
+                    return;
+                };
+                for &(index, slot) in slots {
+                    if let Some(place) = pool.slots.get_mut(index as usize) {
+                        *place = slot;
+                    }
+                }
+            }
+            Op::ForgetFormer { pool } => {
+                if let Some(pool) = self.pools.get_mut(pool) {
+                    pool.former = None;
+                }
+            }
+            Op::RemovePool { pool } => {
+                self.pools.remove(pool);
+            }
+            Op::SetListeners { listeners } => self.listeners.clone_from(listeners),
+        }
+    }
+
+    /// Every backend that some slot names, those of former tables included.
+    pub fn named(&self) -> BTreeSet<BackendId> {
+        self.pools
+            .values()
+            .flat_map(|pool| pool.slots.iter().chain(pool.former.iter().flatten()))
+            .flat_map(|slot| [slot.current, slot.previous])
+            .filter(|id| id.is_somebody())
+            .collect()
+    }
 }
 
 /// Which slots and backends recorded flows still name; idle flows are not among them.

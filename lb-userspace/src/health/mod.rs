@@ -1,1 +1,7 @@
-//! To be written.
+//! Whether a backend is healthy, and when to ask. No I/O and no clock: whoever owns a machine tells it what
+//! happened and when.
+
+mod machine;
+pub mod schedule;
+
+pub use self::machine::{Event, Health, Machine, Transition};

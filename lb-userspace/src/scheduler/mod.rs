@@ -1,1 +1,43 @@
-//! To be written.
+//! Which slot of a lookup table belongs to which backend.
+//!
+//! A table is computed from nothing but the seed and the backends' identities and weights. Two nodes with the
+//! same configuration hold the same table, whatever happened to each before.
+
+mod maglev;
+mod permutation;
+mod quota;
+mod size;
+
+#[cfg(test)]
+mod tests;
+
+use lb_common::backend::BackendId;
+
+pub use self::size::{is_prime, table_size};
+use crate::desired::Scheduler;
+
+/// A backend that takes new flows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Candidate<'a> {
+    /// What decides where its slots lie; no two candidates share it.
+    pub identity: &'a str,
+    /// What is written into its slots. Has no influence on which they are.
+    pub id: BackendId,
+    /// Its share of the slots, in relation to the other weights; 0 gets none.
+    pub weight: u16,
+}
+
+/// The owners of `size` slots. All are [`BackendId::NOBODY`] where no candidate has a weight.
+///
+/// `size` is prime: only then does every backend's walk visit every slot.
+pub fn build(
+    scheduler: Scheduler,
+    seed: u64,
+    size: u32,
+    candidates: &[Candidate<'_>],
+) -> Vec<BackendId> {
+    debug_assert!(is_prime(size), "a table of {size} slots: not a prime");
+    match scheduler {
+        Scheduler::Maglev => maglev::build(seed, size, candidates),
+    }
+}

@@ -32,6 +32,14 @@ impl Backends {
             .collect()
     }
 
+    /// The youngest id ever given, of backends long removed too.
+    pub fn newest(&self) -> BackendId {
+        (1..self.entries.entries())
+            .map(|index| self.entries.load(index).id)
+            .max()
+            .unwrap_or_default()
+    }
+
     /// Whether the place holds another backend, or none.
     pub fn is_new(&self, id: BackendId) -> bool {
         self.entries.load(id.index()).id != id
@@ -55,7 +63,7 @@ impl Backends {
             port: backend.address.port().to_be(),
             family,
             protocol: protocol_number(backend.protocol),
-            padding: 0,
+            identity: backend.identity,
         };
         // The id last: until then the entry is nobody's.
         self.word(id, offset_of!(Backend, id), 0);
@@ -67,8 +75,8 @@ impl Backends {
         if self.is_new(id) {
             return;
         }
-        self.word(id, offset_of!(Backend, id), 0);
-        self.entries.store(id.index(), Backend::default());
+        // The id stays, so that the next one in this place gets another generation.
+        self.word(id, offset_of!(Backend, state), 0);
         let left = self.read();
         filters::keep_only(&self.filter, left.values().map(|backend| backend.address));
     }
@@ -81,18 +89,17 @@ impl Backends {
 }
 
 fn meaning(entry: &Backend) -> Option<BackendEntry> {
-    if !entry.id.is_somebody() {
-        return None;
-    }
+    let state = match entry.state {
+        Backend::ALIVE => BackendState::Alive,
+        Backend::DOWN => BackendState::Down,
+        _ => return None,
+    };
     let address = wire::address(entry.family, entry.address)?;
     Some(BackendEntry {
         address: SocketAddr::new(address, u16::from_be(entry.port)),
         protocol: protocol(entry.protocol)?,
-        state: if entry.state == Backend::ALIVE {
-            BackendState::Alive
-        } else {
-            BackendState::Down
-        },
+        state,
+        identity: entry.identity,
     })
 }
 

@@ -10,10 +10,14 @@ use aya::{
 use lb_common::{
     address::{Address, V4, V6},
     flow::{FlowRecord, Seen, Tuple, UDP},
+    hash,
 };
 
 use super::batch;
-use crate::{dataplane::Recorded, desired::Timeouts};
+use crate::{
+    dataplane::{PoolId, Recorded},
+    desired::Timeouts,
+};
 
 /// A family's recorded flows.
 #[derive(Debug)]
@@ -68,11 +72,41 @@ impl Flows {
     }
 
     /// Forgets idle flows and says what the others name.
-    pub fn sweep(&mut self) -> anyhow::Result<Recorded> {
-        let mut recorded = Recorded::default();
-        self.v4.sweep(self.limits, &mut recorded)?;
-        self.v6.sweep(self.limits, &mut recorded)?;
-        Ok(recorded)
+    ///
+    /// `seed` and `size` (slots of a pool) say which slot a flow belongs to.
+    pub fn sweep(&mut self, seed: u32, size: impl Fn(PoolId) -> u32) -> anyhow::Result<Recorded> {
+        let mut survey = Survey {
+            seed,
+            size: &size,
+            recorded: Recorded::default(),
+        };
+        self.v4.sweep(self.limits, &mut survey)?;
+        self.v6.sweep(self.limits, &mut survey)?;
+        Ok(survey.recorded)
+    }
+}
+
+/// What a walk has found so far.
+struct Survey<'a> {
+    seed: u32,
+    size: &'a dyn Fn(PoolId) -> u32,
+    recorded: Recorded,
+}
+
+impl Survey<'_> {
+    fn note<A: Address>(&mut self, tuple: &Tuple<A>, record: &FlowRecord) {
+        let pool = record.pool as PoolId;
+        let hash = hash::flow(
+            self.seed,
+            tuple.source,
+            tuple.source_port,
+            tuple.destination_port,
+        );
+        self.recorded.flows += 1;
+        self.recorded
+            .slots
+            .insert((pool, hash::scale(hash, (self.size)(pool))));
+        self.recorded.backends.insert(record.backend);
     }
 }
 
@@ -80,10 +114,10 @@ impl<A: Address> Family<A>
 where
     Tuple<A>: Pod,
 {
-    fn sweep(&mut self, limits: Limits, recorded: &mut Recorded) -> anyhow::Result<()> {
+    fn sweep(&mut self, limits: Limits, survey: &mut Survey<'_>) -> anyhow::Result<()> {
         // Half-open first: a promotion inserts before it removes, so no flow is missed.
-        self.half.sweep(limits.half_open, limits.udp, recorded)?;
-        self.established.sweep(limits.tcp, limits.udp, recorded)
+        self.half.sweep(limits.half_open, limits.udp, survey)?;
+        self.established.sweep(limits.tcp, limits.udp, survey)
     }
 }
 
@@ -100,7 +134,7 @@ where
         Ok(Self { single, all })
     }
 
-    fn sweep(&mut self, tcp: u32, udp: u32, recorded: &mut Recorded) -> anyhow::Result<()> {
+    fn sweep(&mut self, tcp: u32, udp: u32, survey: &mut Survey<'_>) -> anyhow::Result<()> {
         let now = now();
         let is_idle = |tuple: &Tuple<A>, record: &FlowRecord| {
             let limit = if tuple.protocol == UDP { udp } else { tcp };
@@ -120,9 +154,7 @@ where
                 let _ = self.single.remove(&tuple);
                 continue;
             }
-            recorded.flows += 1;
-            recorded.slots.insert((record.pool as u16, record.slot));
-            recorded.backends.insert(record.backend);
+            survey.note(&tuple, &record);
         }
         Ok(())
     }

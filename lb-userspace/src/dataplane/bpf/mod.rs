@@ -90,6 +90,7 @@ impl BpfDataplane {
         )?;
         let tables = Tables::new(
             &object.take_array(layout::POOLS)?,
+            &object.take_array(layout::FORMER_POOLS)?,
             &object.take_array(layout::SLOTS)?,
         )?;
         let backends = Backends::new(
@@ -160,6 +161,7 @@ impl Dataplane for BpfDataplane {
             backends: self.backends.read(),
             pools: self.tables.read(),
             listeners: self.listeners.read(&self.control),
+            newest: self.backends.newest(),
         })
     }
 
@@ -176,6 +178,7 @@ impl Dataplane for BpfDataplane {
             Op::RemoveBackend { id } => self.backends.remove(*id),
             Op::WriteTable { pool, slots } => self.tables.write(*pool, slots)?,
             Op::StepSlots { pool, slots } => self.tables.step(*pool, slots)?,
+            Op::ForgetFormer { pool } => self.tables.forget_former(*pool),
             Op::RemovePool { pool } => self.tables.remove(*pool),
             Op::SetListeners { listeners } => self.listeners.write(&self.control, listeners)?,
         }
@@ -183,8 +186,10 @@ impl Dataplane for BpfDataplane {
     }
 
     fn recorded(&mut self) -> Result<Recorded, DataplaneError> {
+        let seed = self.control.load(0).seed;
+        let tables = &self.tables;
         self.flows
-            .sweep()
+            .sweep(seed, |pool| tables.size(pool))
             .map_err(|error| DataplaneError::kernel("walking the recorded flows", error))
     }
 

@@ -20,6 +20,7 @@ const PINNED: &[&str] = &[
     layout::LISTENERS_V4,
     layout::LISTENERS_V6,
     layout::POOLS,
+    layout::FORMER_POOLS,
     layout::SLOTS,
     layout::BACKENDS,
     layout::VIP_FILTER,

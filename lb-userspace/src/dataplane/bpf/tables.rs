@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aya::maps::MapData;
 use lb_common::{
+    backend::BackendId,
     layout,
     service::{self, PoolEntry},
     slot::Slot,
@@ -18,21 +19,26 @@ use crate::dataplane::{DataplaneError, Pool, PoolId};
 #[derive(Debug)]
 pub struct Tables {
     pools: Mapped<u64>,
+    former: Mapped<u64>,
     slots: Mapped<u64>,
     regions: Regions,
 }
 
 impl Tables {
     /// Adopts what the maps hold.
-    pub fn new(pools: &MapData, slots: &MapData) -> std::io::Result<Self> {
+    pub fn new(pools: &MapData, former: &MapData, slots: &MapData) -> std::io::Result<Self> {
         let mut tables = Self {
             pools: Mapped::new(pools)?,
+            former: Mapped::new(former)?,
             slots: Mapped::new(slots)?,
             regions: Regions::new(0),
         };
         tables.regions = Regions::new(tables.slots.entries());
-        for (_, entry) in tables.in_use() {
+        for (pool, entry) in tables.in_use() {
             tables.regions.adopt(entry.base, entry.size);
+            if let Some(former) = tables.former(pool) {
+                tables.regions.adopt(former.base, former.size);
+            }
         }
         Ok(tables)
     }
@@ -44,6 +50,16 @@ impl Tables {
                 (entry.size != 0).then_some((pool as PoolId, entry))
             })
             .collect()
+    }
+
+    fn former(&self, pool: PoolId) -> Option<PoolEntry> {
+        let entry = PoolEntry::from_word(self.former.read(pool.into()));
+        (entry.size != 0).then_some(entry)
+    }
+
+    /// Slots of a pool's table; 0 where there is none.
+    pub fn size(&self, pool: PoolId) -> u32 {
+        PoolEntry::from_word(self.pools.read(pool.into())).size
     }
 
     pub fn read(&self) -> BTreeMap<PoolId, Pool> {
@@ -59,6 +75,7 @@ impl Tables {
                     pool,
                     Pool {
                         slots: slots(entry),
+                        former: self.former(pool).map(slots),
                     },
                 )
             })
@@ -72,12 +89,25 @@ impl Tables {
             self.slots.write(index, slot.to_word());
         }
         let old = PoolEntry::from_word(self.pools.read(pool.into()));
+        let names_former = slots.iter().any(|slot| slot.previous == BackendId::FORMER);
+        let becomes_former = names_former && old.size != 0 && old.size != size;
+        if becomes_former {
+            self.forget_former(pool);
+            self.former.write(pool.into(), old.to_word());
+        }
         self.pools
             .write(pool.into(), PoolEntry { base, size }.to_word());
-        if old.size != 0 {
+        if !becomes_former && old.size != 0 {
             self.regions.give_back(old.base);
         }
         Ok(())
+    }
+
+    pub fn forget_former(&mut self, pool: PoolId) {
+        if let Some(former) = self.former(pool) {
+            self.former.write(pool.into(), 0);
+            self.regions.give_back(former.base);
+        }
     }
 
     fn take(&mut self, size: u32) -> Result<u32, DataplaneError> {
@@ -109,6 +139,7 @@ impl Tables {
     pub fn remove(&mut self, pool: PoolId) {
         let old = PoolEntry::from_word(self.pools.read(pool.into()));
         self.pools.write(pool.into(), 0);
+        self.forget_former(pool);
         if old.size != 0 {
             self.regions.give_back(old.base);
         }

@@ -1,0 +1,78 @@
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// What the daemon knows and the datapath counted, at one moment.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Status {
+    pub version: String,
+    pub interfaces: Vec<InterfaceStatus>,
+    pub services: Vec<ServiceStatus>,
+    pub flows: FlowStatus,
+    /// Packets by what became of them, each under exactly one name.
+    pub verdicts: BTreeMap<String, u64>,
+    /// What else happened on their way.
+    pub events: BTreeMap<String, u64>,
+    /// Why the datapath could not be brought up to date, if so; it is tried again.
+    pub error: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct InterfaceStatus {
+    pub name: String,
+    /// `native` or `generic`.
+    pub mode: String,
+    /// `tcx` or `clsact`.
+    pub egress: String,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ServiceStatus {
+    pub name: String,
+    pub protocol: String,
+    pub scheduler: String,
+    pub forward: String,
+    pub listen: Vec<SocketAddr>,
+    pub min_active: usize,
+    pub backends: Vec<BackendStatus>,
+    pub pools: Vec<PoolStatus>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct BackendStatus {
+    pub name: String,
+    pub address: SocketAddr,
+    pub weight: u16,
+    pub backup: bool,
+    /// `up`, `down`, or `unknown` before the first check.
+    pub health: String,
+    /// Whether it takes new flows.
+    pub active: bool,
+    /// What the last check said.
+    pub last_check: Option<String>,
+    /// Seconds since `health` changed.
+    pub since_seconds: Option<f64>,
+    /// Slots of the lookup table.
+    pub slots: usize,
+    /// What was sent to it.
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// The lookup table of one address family.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct PoolStatus {
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    /// Slots, and how many of them are in each state.
+    pub size: usize,
+    pub stable: usize,
+    pub transition: usize,
+    pub settled: usize,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct FlowStatus {
+    /// Flows that are exceptions to their slot.
+    pub recorded: u64,
+}

@@ -1,0 +1,103 @@
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{RunArgs, log};
+use crate::{
+    api::Server,
+    config,
+    control::{Controller, Handle},
+    dataplane::bpf::BpfDataplane,
+    desired::Desired,
+};
+
+pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let desired = match config::load(&args.config.config) {
+        Ok(desired) => desired,
+        Err(error) => return Ok(super::config_error(&error)),
+    };
+    log::start(args.log_format, &args.log, args.kernel_log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the async runtime")?;
+    runtime.block_on(serve(args, desired))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Bind, start, run, and detach.
+async fn serve(args: &RunArgs, desired: Desired) -> anyhow::Result<()> {
+    let (control, commands) = Handle::channel();
+    let signals = Signals::new()?;
+    // Before the datapath: a second daemon must not touch the first one's.
+    let server = Server::start(&desired.daemon.socket, control.clone())?;
+    let mut dataplane = BpfDataplane::open(&desired.daemon, args.kernel_log.into())?;
+    log::follow_kernel(dataplane.take_logger()?)?;
+    let attachments = dataplane.attachments();
+    for attachment in &attachments {
+        tracing::info!(
+            interface = attachment.interface,
+            xdp = attachment.mode.name(),
+            egress = attachment.egress.name(),
+            "attached"
+        );
+    }
+    let controller = Controller::start(desired, dataplane, attachments, commands)?;
+    tracing::info!("balancing");
+    let stop = signals.until_stop(args.config.config.clone(), control);
+    let dataplane = controller.run(stop).await;
+    drop(server);
+    dataplane.detach()?;
+    tracing::info!("detached");
+    Ok(())
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listening for signals");
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Reloads at every SIGHUP; resolves at SIGTERM or SIGINT.
+    async fn until_stop(mut self, path: PathBuf, control: Handle) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => {
+                    // The controller, which runs this, answers: it must not be waited for here.
+                    tokio::spawn(reload(path.clone(), control.clone()));
+                }
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+            }
+        }
+    }
+}
+
+async fn reload(path: PathBuf, control: Handle) {
+    match try_reload(&path, &control).await {
+        Ok(()) => tracing::info!(config = %path.display(), "reloaded"),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::error!(config = %path.display(), error, "not reloaded; nothing has changed");
+        }
+    }
+}
+
+async fn try_reload(path: &Path, control: &Handle) -> anyhow::Result<()> {
+    let desired = config::load(path)?;
+    Ok(control.reload(desired).await?)
+}

@@ -1,0 +1,146 @@
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::StatusArgs;
+use crate::{
+    api::{self, BackendStatus, PoolStatus, ServiceStatus, Status},
+    config,
+};
+
+pub fn show(args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    let socket = match &args.config {
+        None => args.socket.clone(),
+        Some(path) => match config::load(path) {
+            Ok(desired) => desired.daemon.socket,
+            Err(error) => return Ok(super::config_error(&error)),
+        },
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the async runtime")?;
+    let status = runtime.block_on(api::status(&socket))?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        print!("{}", human(&status));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What an operator wants to see first.
+fn human(status: &Status) -> String {
+    let interfaces: Vec<_> = status
+        .interfaces
+        .iter()
+        .map(|interface| {
+            format!(
+                "{} (XDP {}, {})",
+                interface.name, interface.mode, interface.egress
+            )
+        })
+        .collect();
+    let mut text = format!("shunt {} on {}\n", status.version, interfaces.join(", "));
+    if let Some(error) = &status.error {
+        text += &format!("NOT UP TO DATE: {error}\n");
+    }
+    for service in &status.services {
+        text += &format!("\n{}\n{}\n", headline(service), backends(service));
+    }
+    text += &format!("\nrecorded flows: {}\n", status.flows.recorded);
+    text += &counters("packets", &status.verdicts);
+    text
+}
+
+fn headline(service: &ServiceStatus) -> String {
+    let listen: Vec<_> = service.listen.iter().map(ToString::to_string).collect();
+    let pools: Vec<_> = service.pools.iter().map(pool).collect();
+    format!(
+        "{}  {} {}  {}, {}  [{}]",
+        service.name,
+        service.protocol,
+        listen.join(" "),
+        service.scheduler,
+        service.forward,
+        pools.join("; ")
+    )
+}
+
+fn pool(pool: &PoolStatus) -> String {
+    let mut text = format!("{} {} slots", pool.family, pool.size);
+    for (count, what) in [
+        (pool.transition, "in transition"),
+        (pool.settled, "settled"),
+    ] {
+        if count > 0 {
+            text += &format!(", {count} {what}");
+        }
+    }
+    text
+}
+
+fn backends(service: &ServiceStatus) -> Table {
+    let total: usize = service.backends.iter().map(|backend| backend.slots).sum();
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "backend",
+        "address",
+        "weight",
+        "health",
+        "role",
+        "share",
+        "packets",
+        "bytes",
+        "last check",
+    ]);
+    for backend in &service.backends {
+        table.add_row([
+            backend.name.clone(),
+            backend.address.to_string(),
+            backend.weight.to_string(),
+            backend.health.clone(),
+            role(backend).to_owned(),
+            share(backend.slots, total),
+            backend.packets.to_string(),
+            backend.bytes.to_string(),
+            backend.last_check.clone().unwrap_or_default(),
+        ]);
+    }
+    for column in [2, 5, 6, 7] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+const fn role(backend: &BackendStatus) -> &'static str {
+    match (backend.backup, backend.active) {
+        (false, true) => "active",
+        (true, true) => "backup, promoted",
+        (true, false) => "backup",
+        (false, false) => "out",
+    }
+}
+
+fn share(slots: usize, total: usize) -> String {
+    if total == 0 {
+        return "-".to_owned();
+    }
+    format!("{:.1} %", 100.0 * slots as f64 / total as f64)
+}
+
+fn counters(what: &str, counters: &std::collections::BTreeMap<String, u64>) -> String {
+    let seen: Vec<_> = counters
+        .iter()
+        .filter(|(_, value)| **value > 0)
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    if seen.is_empty() {
+        return format!("{what}: none yet\n");
+    }
+    format!("{what}: {}\n", seen.join(", "))
+}

@@ -1,0 +1,45 @@
+//! A datapath in memory, which can be told to fail.
+
+use super::{Applied, Counters, Dataplane, DataplaneError, Op, Recorded};
+
+/// Holds what was applied; `recorded` and `failures` are the test's to set.
+#[derive(Debug, Default)]
+pub struct FakeDataplane {
+    pub applied: Applied,
+    pub recorded: Recorded,
+    /// Every operation that took effect, in order.
+    pub log: Vec<Op>,
+    /// How many of the next operations fail.
+    pub failures: usize,
+}
+
+impl Dataplane for FakeDataplane {
+    fn applied(&self) -> Result<Applied, DataplaneError> {
+        Ok(self.applied.clone())
+    }
+
+    fn apply(&mut self, op: &Op) -> Result<(), DataplaneError> {
+        if self.failures > 0 {
+            self.failures -= 1;
+            return Err(DataplaneError::kernel(
+                "applying",
+                anyhow::anyhow!("told to fail"),
+            ));
+        }
+        self.applied.note(op);
+        self.log.push(op.clone());
+        Ok(())
+    }
+
+    fn recorded(&mut self) -> Result<Recorded, DataplaneError> {
+        Ok(self.recorded.clone())
+    }
+
+    fn counters(&self) -> Result<Counters, DataplaneError> {
+        Ok(Counters::default())
+    }
+
+    fn forget_next_hops(&mut self) -> Result<(), DataplaneError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! A gibibyte through the VIP, from nginx to curl, arrives as it was sent.
+
+use std::{
+    fs::{File, Permissions},
+    io::{BufWriter, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::Duration,
+};
+
+use shunt_tests::{
+    Family, Protocol,
+    config::Config,
+    daemon::{Daemon, verdicts},
+    process::Process,
+    scratch::Scratch,
+    topology::{BackendHost, Shape, Topology, vip},
+};
+
+const PORT: u16 = 80;
+const BYTES: u64 = 1 << 30;
+
+#[test]
+fn from_a_process_on_this_host() {
+    arrives_whole(Shape::Local, Family::V4);
+}
+
+#[test]
+fn from_a_container_behind_a_bridge() {
+    arrives_whole(Shape::Bridge, Family::V6);
+}
+
+#[test]
+fn from_another_host() {
+    arrives_whole(Shape::Gateway, Family::V6);
+}
+
+fn arrives_whole(shape: Shape, family: Family) {
+    let topology = Topology::new(shape, 2).unwrap();
+    let scratch = Scratch::new("download").unwrap();
+    // nginx's workers are not root.
+    std::fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).unwrap();
+    write_file(&scratch.join("file"));
+    let _servers: Vec<Process> = topology
+        .backends
+        .iter()
+        .map(|backend| nginx(backend, scratch.path()))
+        .collect();
+    let service = topology
+        .service("files", Protocol::Tcp, family, PORT)
+        .health("type = \"http\"\npath = \"/file\"\ninterval = \"200ms\"");
+    let config = Config::new(topology.interfaces()).service(service);
+    let mut daemon = Daemon::start(&topology.lb, &config).unwrap();
+    daemon
+        .wait_status("both are up", Duration::from_secs(20), |status| {
+            shunt_tests::daemon::backends(status).all(|backend| backend["health"] == "up")
+        })
+        .unwrap();
+
+    let url = format!("http://{}/file", vip(family, PORT));
+    let script = format!("curl --silent --show-error --fail --max-time 300 '{url}' | sha256sum");
+    let found = topology
+        .client
+        .run("bash", &["-o", "pipefail", "-c", &script])
+        .unwrap();
+    let sent = topology
+        .client
+        .run(
+            "bash",
+            &[
+                "-c",
+                &format!("sha256sum < {}", scratch.join("file").display()),
+            ],
+        )
+        .unwrap();
+    assert_eq!(found, sent);
+    let status = daemon.status().unwrap();
+    let replies = verdicts(&status, "reply_") + verdicts(&status, "egress_reply");
+    println!(
+        "{shape:?} {family}: {BYTES} bytes in {replies} replies, {}",
+        found.trim()
+    );
+    // Segmentation offload makes a packet of up to 64 KiB (IPv6 jumbo frames aside) of many segments.
+    assert!(replies >= BYTES / (512 << 10), "{status:#}");
+}
+
+/// Bytes that repeat only after longer than any window: a linear congruential generator (Knuth's MMIX).
+fn write_file(path: &Path) {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path).unwrap());
+    let mut word: u64 = 1;
+    for _ in 0..BYTES / 8 {
+        word = word
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        file.write_all(&word.to_le_bytes()).unwrap();
+    }
+    file.flush().unwrap();
+}
+
+fn nginx(backend: &BackendHost, scratch: &Path) -> Process {
+    let name = &backend.name;
+    let listen: String = backend
+        .addresses()
+        .iter()
+        .map(|address| format!("listen {address};\n"))
+        .collect();
+    let text = format!(
+        "daemon off;\npid {root}/{name}.pid;\nerror_log stderr;\nevents {{}}\n\
+         http {{\naccess_log off;\nclient_body_temp_path {root}/{name}-body;\nproxy_temp_path {root}/{name}-proxy;\n\
+         fastcgi_temp_path {root}/{name}-fastcgi;\nuwsgi_temp_path {root}/{name}-uwsgi;\nscgi_temp_path {root}/{name}-scgi;\n\
+         sendfile on;\nserver {{\n{listen}root {root};\n}}\n}}\n",
+        root = scratch.display()
+    );
+    let path = scratch.join(format!("{name}.conf"));
+    std::fs::write(&path, text).unwrap();
+    let mut command = backend.netns.command("nginx");
+    command.arg("-c").arg(&path);
+    Process::spawn(&format!("nginx-{name}"), command, scratch).unwrap()
+}
