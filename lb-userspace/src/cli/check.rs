@@ -5,7 +5,7 @@ use crate::config;
 pub fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let desired = match config::load(path) {
         Ok(desired) => desired,
-        Err(error) => return Ok(super::config_error(&error)),
+        Err(error) => return Ok(super::config_error(error)),
     };
     let backends: usize = desired
         .services

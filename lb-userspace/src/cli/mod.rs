@@ -12,6 +12,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use self::log::{KernelLevel, LogFormat};
+use crate::config::LoadError;
 
 const CONFIG: &str = "/etc/shunt/shunt.toml";
 const SOCKET: &str = "/run/shunt/shunt.sock";
@@ -97,7 +98,7 @@ impl Cli {
 }
 
 /// Says what is wrong with a configuration.
-fn config_error(error: &impl std::fmt::Display) -> ExitCode {
-    eprintln!("{error}");
+fn config_error(error: LoadError) -> ExitCode {
+    eprintln!("{:#}", anyhow::Error::from(error));
     ExitCode::from(CONFIG_ERROR)
 }

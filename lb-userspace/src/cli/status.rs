@@ -14,7 +14,7 @@ pub fn show(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         None => args.socket.clone(),
         Some(path) => match config::load(path) {
             Ok(desired) => desired.daemon.socket,
-            Err(error) => return Ok(super::config_error(&error)),
+            Err(error) => return Ok(super::config_error(error)),
         },
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,5 +1,90 @@
+//! TOML text to [`Desired`]: parsed once, checked wholly, every error with its place.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`error`] | what is told about a mistake? |
+//! | `report` | where are the mistakes found so far? |
+//! | `syntax` | why is this no TOML? |
+//! | `section`, `field` | what stands under a key, and is it of the right kind? |
+//! | `address`, `duration`, `text` | is this one value usable? |
+//! | `daemon`, `service`, `backend`, `health` | what does this table mean? |
+//! | `soundness` | does a service make sense in itself? |
+//! | `conflicts` | do all services go together? |
+
+mod address;
+mod backend;
+mod conflicts;
+mod daemon;
+mod duration;
+mod error;
+mod field;
+mod health;
+mod report;
+mod section;
+mod service;
+mod soundness;
+mod suggest;
+mod syntax;
+mod text;
+
+use std::{fs, io, path::Path, path::PathBuf};
+
+use toml::de::DeTable;
+
+use self::{report::Report, section::Section, service::Service};
 use crate::desired::Desired;
-use std::path::Path;
-pub fn load(_p: &Path) -> Result<Desired, std::io::Error> {
-    Err(std::io::Error::other("x"))
+
+pub use self::error::{ConfigError, ConfigErrors};
+
+/// Why a file gave no [`Desired`].
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Wrong(#[from] ConfigErrors),
+}
+
+/// Reads a file and says what it means.
+///
+/// # Errors
+/// [`LoadError::Read`] where it cannot be read, [`LoadError::Wrong`] where anything in it is wrong.
+pub fn load(path: &Path) -> Result<Desired, LoadError> {
+    let bytes = fs::read(path).map_err(|source| LoadError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let file = path.display().to_string();
+    let text = syntax::decode(&file, &bytes)?;
+    Ok(parse(&file, text)?)
+}
+
+/// Says what a text means. `file` is what errors call it.
+///
+/// # Errors
+/// Everything that is wrong, in file order. Text that is no TOML is not looked at any further.
+pub fn parse(file: &str, text: &str) -> Result<Desired, ConfigErrors> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let report = Report::new(file, text);
+    if !errors.is_empty() {
+        return Err(syntax::explain(report, &errors));
+    }
+    let desired = read(Section::root(root.get_ref(), &report), &report);
+    report.finish(desired)
+}
+
+/// Wrong values are reported and replaced by their defaults, so that the rest can be checked too.
+fn read(mut root: Section, report: &Report) -> Desired {
+    let daemon = daemon::read(&mut root);
+    let services = service::all(&mut root);
+    root.finish();
+    conflicts::check(&services, report);
+    Desired {
+        daemon,
+        services: services.into_iter().map(Service::settings).collect(),
+    }
 }

@@ -1,0 +1,141 @@
+//! `[daemon]` and `[daemon.timeouts]`.
+
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use super::{duration, field::Field, report::Mistake, section::Section, text};
+use crate::desired::{DaemonSettings, Redirect, Timeouts, XdpMode};
+
+const SOCKET: &str = "/run/shunt/shunt.sock";
+const PIN_DIR: &str = "/sys/fs/bpf/shunt";
+const INTERFACES: &str = r#"a list of interface names, such as ["eth0"]"#;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const TIMEOUTS: Timeouts = Timeouts {
+    transition: HOUR,
+    tcp: HOUR,
+    half_open: Duration::from_secs(10),
+    udp: Duration::from_secs(60),
+};
+/// The datapath's clock ticks about once a second; a flow idle for a month is gone in any network.
+const TIMEOUT_RANGE: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(30 * 24 * 3600);
+
+pub(super) fn read(root: &mut Section) -> DaemonSettings {
+    let Some(field) = root.optional("daemon") else {
+        root.missing("daemon.interfaces", INTERFACES);
+        return defaults();
+    };
+    let Some(mut daemon) = field.section() else {
+        return defaults();
+    };
+    let settings = settings(&mut daemon);
+    daemon.finish();
+    settings
+}
+
+fn settings(daemon: &mut Section) -> DaemonSettings {
+    let default = defaults();
+    DaemonSettings {
+        interfaces: interfaces(daemon),
+        xdp_mode: daemon
+            .optional("xdp_mode")
+            .and_then(|field| xdp_mode(&field))
+            .unwrap_or(default.xdp_mode),
+        redirect: daemon
+            .optional("redirect")
+            .and_then(|field| redirect(&field))
+            .unwrap_or(default.redirect),
+        socket: daemon
+            .optional("socket")
+            .and_then(|field| text::socket(&field))
+            .unwrap_or(default.socket),
+        http: daemon.optional("http").and_then(|field| http(&field)),
+        pin_dir: daemon
+            .optional("pin_dir")
+            .and_then(|field| text::directory(&field))
+            .unwrap_or(default.pin_dir),
+        seed: daemon
+            .optional("seed")
+            .and_then(|field| field.whole(0..=u64::MAX))
+            .unwrap_or(default.seed),
+        timeouts: timeouts(daemon),
+    }
+}
+
+fn defaults() -> DaemonSettings {
+    DaemonSettings {
+        interfaces: Vec::new(),
+        xdp_mode: XdpMode::Auto,
+        redirect: Redirect::Auto,
+        socket: PathBuf::from(SOCKET),
+        http: None,
+        pin_dir: PathBuf::from(PIN_DIR),
+        seed: 0,
+        timeouts: TIMEOUTS,
+    }
+}
+
+fn interfaces(daemon: &mut Section) -> Vec<String> {
+    let field = daemon.required("interfaces", INTERFACES);
+    let Some(fields) = field.and_then(|field| field.elements(INTERFACES)) else {
+        return Vec::new();
+    };
+    let mut names = Vec::new();
+    for field in fields {
+        let Some(name) = text::interface(&field) else {
+            continue;
+        };
+        if names.contains(&name) {
+            let found = format!("{} for the second time", field.found());
+            field.wrong(Mistake::new(found, "each interface once"));
+        }
+        names.push(name);
+    }
+    names
+}
+
+fn xdp_mode(field: &Field) -> Option<XdpMode> {
+    let words = [
+        ("auto", XdpMode::Auto),
+        ("native", XdpMode::Native),
+        ("generic", XdpMode::Generic),
+    ];
+    field.word(&words, &[])
+}
+
+fn redirect(field: &Field) -> Option<Redirect> {
+    let words = [
+        ("auto", Redirect::Auto),
+        ("always", Redirect::Always),
+        ("never", Redirect::Never),
+    ];
+    field.word(&words, &[])
+}
+
+/// Where the daemon itself listens: unlike a service it may do so on loopback or on every address.
+fn http(field: &Field) -> Option<SocketAddr> {
+    let expected = r#"an IP address with a port, such as "127.0.0.1:9470""#;
+    let address = field.text(expected)?.parse::<SocketAddr>();
+    match address {
+        Ok(address) if address.port() != 0 => Some(address),
+        _ => {
+            field.unlike(expected);
+            None
+        }
+    }
+}
+
+fn timeouts(daemon: &mut Section) -> Timeouts {
+    let Some(mut section) = daemon.section("timeouts") else {
+        return TIMEOUTS;
+    };
+    let mut read = |key, default| duration::read(&mut section, key, default, TIMEOUT_RANGE);
+    let timeouts = Timeouts {
+        transition: read("transition", TIMEOUTS.transition),
+        tcp: read("tcp", TIMEOUTS.tcp),
+        half_open: read("half_open", TIMEOUTS.half_open),
+        udp: read("udp", TIMEOUTS.udp),
+    };
+    section.finish();
+    timeouts
+}

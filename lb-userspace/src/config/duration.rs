@@ -1,0 +1,47 @@
+//! Durations, which carry their unit: `"500ms"`, `"2s"`, `"1h 30m"`.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use super::{field::Field, report::Mistake, section::Section};
+
+const EXAMPLES: &str = r#"such as "500ms", "2s" or "1h""#;
+
+/// A duration within `range`, or `default` where the key is missing.
+pub(super) fn read(
+    section: &mut Section,
+    key: &'static str,
+    default: Duration,
+    range: RangeInclusive<Duration>,
+) -> Duration {
+    section
+        .optional(key)
+        .and_then(|field| parse(&field, &range))
+        .unwrap_or(default)
+}
+
+fn parse(field: &Field, range: &RangeInclusive<Duration>) -> Option<Duration> {
+    let expected = format!(
+        "a duration from {} to {}, {EXAMPLES}",
+        humantime::format_duration(*range.start()),
+        humantime::format_duration(*range.end()),
+    );
+    if field.is_number() {
+        let mistake = Mistake::new(
+            format!("{}, a number without a unit", field.found()),
+            expected,
+        );
+        field.wrong(mistake.help(format!(
+            r#"write "{}s" if seconds are meant"#,
+            field.found()
+        )));
+        return None;
+    }
+    let text = field.text(&expected)?;
+    let found = match humantime::parse_duration(text) {
+        Ok(duration) if range.contains(&duration) => return Some(duration),
+        Ok(_) => field.found(),
+        Err(error) => format!("{} ({error})", field.found()),
+    };
+    field.wrong(Mistake::new(found, expected));
+    None
+}
