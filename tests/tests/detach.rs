@@ -1,4 +1,5 @@
 //! What is attached, and that nothing of it stays: not after SIGTERM, not after a start that failed.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command, time::Duration};
 

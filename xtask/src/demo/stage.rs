@@ -134,7 +134,11 @@ impl Stage {
             ensure!(holds(&status), "status: {status:#}");
             Ok(status)
         });
-        status.with_context(|| self.daemon.log_tail())
+        status.or_else(|error| {
+            // The log has nothing to say of a Ctrl-C.
+            progress.check()?;
+            Err(error.context(self.daemon.log_tail()))
+        })
     }
 
     /// Leaves everything up and says how to explore and how to remove it.

@@ -26,7 +26,10 @@ mod wire;
 use std::{fmt, mem::offset_of, sync::atomic::Ordering};
 
 use anyhow::Context as _;
-use aya::{maps::Array, programs::Xdp};
+use aya::{
+    maps::Array,
+    programs::{SchedClassifier, Xdp},
+};
 use aya_log::EbpfLogger;
 use lb_common::{layout, service::Control};
 
@@ -146,6 +149,11 @@ impl BpfDataplane {
     /// The XDP program, for running single packets through it.
     pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
         self.object.xdp()
+    }
+
+    /// The same for the tc egress program.
+    pub fn egress(&mut self) -> anyhow::Result<&mut SchedClassifier> {
+        self.object.egress()
     }
 
     /// Takes programs, maps and pins away.
