@@ -182,21 +182,3 @@ fn the_socket_is_for_owner_and_group() {
     let status: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(status["services"][0]["name"], "web");
 }
-
-#[test]
-fn the_kernel_programs_speak_when_told_to() {
-    let topology = Topology::new(Shape::Local, 1).unwrap();
-    let _servers = topology.serve(Protocol::Tcp).unwrap();
-    let mut daemon = Daemon::prepare(&topology.lb, &config(&topology)).unwrap();
-    daemon.set_kernel_log("trace");
-    daemon.run().unwrap();
-    daemon.wait_ready().unwrap();
-    let client = Client::new(&topology.client);
-    client.ask(Protocol::Tcp, vip(Family::V4, 80)).unwrap();
-    shunt_tests::wait::wait_for("a line from the kernel", Duration::from_secs(5), || {
-        let log = daemon.log();
-        anyhow::ensure!(log.contains("opens a flow to backend"), "{log}");
-        Ok(())
-    })
-    .unwrap();
-}

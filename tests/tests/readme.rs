@@ -143,18 +143,3 @@ fn a_running_daemon_answers_as_it_says() {
         .unwrap();
     assert!(text.contains("\"services\""), "{text}");
 }
-
-/// The exit codes that the README and the help text name.
-#[test]
-fn exit_codes() {
-    let shunt = daemon::binary().unwrap();
-    let code = |arguments: &[&str]| {
-        let output = Command::new(&shunt).args(arguments).output().unwrap();
-        output.status.code()
-    };
-    assert_eq!(code(&["--version"]), Some(0));
-    assert_eq!(code(&["status", "--socket", "/nowhere"]), Some(1));
-    assert_eq!(code(&["no-such-verb"]), Some(2));
-    assert_eq!(code(&["check", "--config", "/nowhere"]), Some(78));
-    assert_eq!(code(&["run", "--config", "/nowhere"]), Some(78));
-}

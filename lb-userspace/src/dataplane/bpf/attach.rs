@@ -82,17 +82,8 @@ fn attach_xdp(
         if !path.exists() {
             continue;
         }
-        match adopt_xdp(program, &path) {
-            Ok(()) => return Ok(mode),
-            // The interface that had this index is gone.
-            Err(error) => {
-                tracing::debug!(
-                    interface = name,
-                    error = format!("{error:#}"),
-                    "stale link removed"
-                );
-                fs::remove_file(&path)?;
-            }
+        if is_adopted(adopt_xdp(program, &path), name, &path)? {
+            return Ok(mode);
         }
     }
     let modes: &[Mode] = match wanted {
@@ -133,6 +124,17 @@ fn attach_xdp(
     Err(refusal.map_or_else(|| anyhow!("no mode left to try"), Into::into))
 }
 
+/// A link that cannot be adopted is of an interface that had this index before, and removed.
+fn is_adopted(result: anyhow::Result<()>, interface: &str, path: &Path) -> io::Result<bool> {
+    let Err(error) = result else {
+        return Ok(true);
+    };
+    let error = format!("{error:#}");
+    tracing::debug!(interface, error, "stale link removed");
+    fs::remove_file(path)?;
+    Ok(false)
+}
+
 fn adopt_xdp(program: &mut Xdp, path: &Path) -> anyhow::Result<()> {
     let link = FdLink::from(PinnedLink::from_pin(path)?);
     let id = program.attach_to_link(link.try_into()?)?;
@@ -160,16 +162,8 @@ fn attach_egress(
 ) -> anyhow::Result<Egress> {
     let path = pins.links().join(format!("egress-{index}"));
     if path.exists() {
-        match adopt_egress(program, &path) {
-            Ok(()) => return Ok(Egress::Tcx),
-            Err(error) => {
-                tracing::debug!(
-                    interface = name,
-                    error = format!("{error:#}"),
-                    "stale link removed"
-                );
-                fs::remove_file(&path)?;
-            }
+        if is_adopted(adopt_egress(program, &path), name, &path)? {
+            return Ok(Egress::Tcx);
         }
     }
     let options = TcAttachOptions::TcxOrder(LinkOrder::default());
