@@ -161,10 +161,8 @@ fn attach_egress(
     index: u32,
 ) -> anyhow::Result<Egress> {
     let path = pins.links().join(format!("egress-{index}"));
-    if path.exists() {
-        if is_adopted(adopt_egress(program, &path), name, &path)? {
-            return Ok(Egress::Tcx);
-        }
+    if path.exists() && is_adopted(adopt_egress(program, &path), name, &path)? {
+        return Ok(Egress::Tcx);
     }
     let options = TcAttachOptions::TcxOrder(LinkOrder::default());
     let Ok(id) = program.attach_with_options(name, TcAttachType::Egress, options) else {
