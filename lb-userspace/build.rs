@@ -7,7 +7,7 @@ use std::{
     env, fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
 };
 
 use anyhow::{Context as _, Result};
@@ -18,7 +18,15 @@ const LINKED: &str = "shunt-bpf";
 /// Names another toolchain than the one that setup has chosen.
 const TOOLCHAIN: &str = "SHUNT_BPF_TOOLCHAIN";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    let Err(error) = build() else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("{error:#}");
+    ExitCode::FAILURE
+}
+
+fn build() -> Result<()> {
     println!("cargo:rerun-if-env-changed={TOOLCHAIN}");
     println!("cargo:rerun-if-changed=../lb-common/src");
     let toolchain = toolchain();
@@ -32,7 +40,7 @@ fn main() -> Result<()> {
         }],
         Toolchain::Custom(&toolchain),
     )
-    .context("the kernel programs do not build; `cargo xtask setup` installs what that needs")
+    .context("the kernel programs do not build (`cargo xtask setup` installs what that needs)")
 }
 
 fn toolchain() -> String {

@@ -2,6 +2,8 @@
 
 use core::hash::Hash;
 
+use network_types::eth::EtherType;
+
 /// An IP address as it stands in the packet: words in network byte order, loaded natively.
 pub trait Address: Copy + Eq + Hash + Default + core::fmt::Debug + 'static {
     /// The value of `AF_INET` or `AF_INET6`, as `bpf_fib_lookup` wants it.
@@ -36,7 +38,7 @@ const fn halves(word: u32) -> u32 {
 
 impl Address for V4 {
     const FAMILY: u8 = 2;
-    const ETHERTYPE: u16 = 0x0800_u16.to_be();
+    const ETHERTYPE: u16 = EtherType::Ipv4 as u16;
     const SOURCE_OFFSET: usize = 12;
     const DESTINATION_OFFSET: usize = 16;
     const TTL_OFFSET: usize = 8;
@@ -65,7 +67,7 @@ impl Address for V4 {
 
 impl Address for V6 {
     const FAMILY: u8 = 10;
-    const ETHERTYPE: u16 = 0x86dd_u16.to_be();
+    const ETHERTYPE: u16 = EtherType::Ipv6 as u16;
     const SOURCE_OFFSET: usize = 8;
     const DESTINATION_OFFSET: usize = 24;
     const TTL_OFFSET: usize = 7;

@@ -11,7 +11,7 @@ const BITS: u32 = WORDS * 64;
 #[inline(always)]
 pub fn position<A: Address>(address: A, port: u16) -> (u32, u32) {
     let folded = address.fold();
-    let bit = (folded ^ folded >> 16 ^ (port as u32).wrapping_mul(0x9e37)) & (BITS - 1);
+    let bit = (folded ^ folded >> 16 ^ u32::from(port).wrapping_mul(0x9e37)) & (BITS - 1);
     (bit >> 6, bit & 63)
 }
 

@@ -4,11 +4,13 @@
 //! - recorded flows: exceptions to what a slot says, keyed by the tuple of the client's packets;
 //! - the reverse table of `nat`: which replies to rewrite, and to what, keyed by the tuple of the backend's packets.
 
+use network_types::ip::IpProto;
+
 use crate::{address::Address, backend::BackendId, map_type};
 
 /// TCP and UDP, as the IP header numbers them.
-pub const TCP: u8 = 6;
-pub const UDP: u8 = 17;
+pub const TCP: u8 = IpProto::Tcp as u8;
+pub const UDP: u8 = IpProto::Udp as u8;
 
 /// Source and destination of a packet, exactly as they stand in it.
 #[repr(C)]
@@ -96,7 +98,8 @@ map_type!(FlowRecord, size = 12, align = 4);
 pub struct ReverseRecord<A> {
     pub vip: A,
     pub vip_port: u16,
-    pub padding: u16,
+    /// TCP: bits of [`Closing`].
+    pub closing: u16,
     pub backend: BackendId,
     pub seen: Seen,
 }
@@ -104,7 +107,40 @@ pub struct ReverseRecord<A> {
 map_type!(ReverseRecord<u32>, size = 16, align = 4);
 map_type!(ReverseRecord<[u32; 4]>, size = 28, align = 4);
 
+/// What speaks for the end of a TCP connection, as bits of [`ReverseRecord::closing`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Closing {
+    /// The client sent a FIN.
+    Client = 1,
+    /// The backend sent a FIN.
+    Backend = 2,
+    /// Both did, or one sent a RST. Late packets may still come: the side that closed first answers for a while
+    /// (RFC 9293, TIME-WAIT).
+    Closed = 3,
+    /// The client sent a SYN to the backend itself by the same ports: a SYN-ACK to come may be the answer to that.
+    Contested = 4,
+}
+
 impl<A: Address> ReverseRecord<A> {
+    /// Takes note of a packet's FIN or RST.
+    #[inline(always)]
+    pub fn note(&mut self, closing: Closing) {
+        if self.closing & closing as u16 != closing as u16 {
+            self.closing |= closing as u16;
+        }
+    }
+
+    #[inline(always)]
+    pub const fn is_closed(&self) -> bool {
+        self.closing & Closing::Closed as u16 == Closing::Closed as u16
+    }
+
+    /// Whether a SYN-ACK under these ports belongs to another connection.
+    #[inline(always)]
+    pub const fn is_doubtful(&self) -> bool {
+        self.closing & Closing::Contested as u16 != 0 || self.is_closed()
+    }
+
     /// The tuple of the client's packets, from that of the backend's.
     #[inline(always)]
     pub fn forward(&self, reply: Tuple<A>) -> Tuple<A> {

@@ -16,7 +16,7 @@ pub const fn mix(mut word: u32) -> u32 {
 /// same `seed`. The VIP side is not hashed but for its port: a service's VIPs share one table.
 #[inline(always)]
 pub fn flow<A: Address>(seed: u32, client: A, client_port: u16, vip_port: u16) -> u32 {
-    mix(mix(client.fold() ^ seed).wrapping_add((client_port as u32) << 16 | vip_port as u32))
+    mix(mix(client.fold() ^ seed).wrapping_add(u32::from(client_port) << 16 | u32::from(vip_port)))
 }
 
 /// Scales a hash to `0..size` (Lemire, "Fast random integer generation in an interval", 2019).
@@ -29,7 +29,7 @@ pub const fn scale(hash: u32, size: u32) -> u32 {
 /// with one seed do not with another.
 #[inline(always)]
 pub fn endpoint<A: Address>(seed: u32, address: A, port: u16, protocol: u8) -> u32 {
-    mix(mix(address.fold() ^ seed).wrapping_add((port as u32) << 8 | protocol as u32))
+    mix(mix(address.fold() ^ seed).wrapping_add(u32::from(port) << 8 | u32::from(protocol)))
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ pub fn endpoint<A: Address + Word, P: PacketMut>(
     }
     packet.store(headers.network + end.address_offset::<A>(), address)?;
 
-    let both = addresses.replace(old_port as u32, port as u32);
+    let both = addresses.replace(u32::from(old_port), u32::from(port));
     let offset = headers.transport + checksum_offset(headers.tuple.protocol);
     let checksum: u16 = packet.load(offset)?;
     if headers.tuple.protocol == TCP {
@@ -92,7 +92,7 @@ pub fn decrement_ttl<A: Address, P: PacketMut>(
     packet.store(
         network + offset,
         Delta::default()
-            .replace(old as u32, new as u32)
+            .replace(u32::from(old), u32::from(new))
             .apply(checksum),
     )
 }

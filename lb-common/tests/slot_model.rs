@@ -76,8 +76,9 @@ impl World {
     }
 
     fn set_alive(&mut self, id: BackendId, alive: bool) {
-        let bit = BACKENDS.iter().position(|&b| b == id).unwrap();
-        self.alive = self.alive & !(1 << bit) | u8::from(alive) << bit;
+        for (bit, _) in (0..).zip(BACKENDS).filter(|&(_, backend)| backend == id) {
+            self.alive = self.alive & !(1 << bit) | u8::from(alive) << bit;
+        }
     }
 
     /// What the kernel program does with a packet of flow `f`.

@@ -55,7 +55,7 @@ fn packet<A: Family>(frame: &mut Frame, network: usize) -> Outcome {
     if let Some(pool) = steer::service(&headers.tuple, control) {
         return forward(frame, &headers, pool, control);
     }
-    reverse::heed_direct(&headers.tuple);
+    reverse::heed_direct(&headers);
     reply(frame, &headers, control)
 }
 

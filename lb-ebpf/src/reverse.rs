@@ -2,16 +2,17 @@
 //!
 //! | reply | half-open entry | established entry |
 //! |---|---|---|
-//! | SYN-ACK | it is a reply; the flow starts anew | alone: a direct connection reuses the ports; forgotten |
-//! | RST | it is a reply | it is a reply |
+//! | SYN-ACK | it is a reply; the flow starts anew | alone: late or sent twice; or, if a direct connection was seen to reuse the ports, forgotten |
+//! | RST | it is a reply, the last one | it is a reply |
 //! | other | it is a reply, and proof that both sides answered: promoted | it is a reply |
 //!
-//! UDP has no SYN-ACK: there a client's packet to the backend itself says that the replies to come are its own.
+//! A client that talks to a backend itself, by ports it used through the VIP before, is told apart by its first packet:
+//! a SYN ends the entry of a closed connection, whose backend may answer from TIME-WAIT; a UDP packet ends any entry.
 
 use lb_common::{
     backend::{Backend, BackendId},
     filter,
-    flow::{ReverseRecord, Seen, TCP, Tuple, UDP},
+    flow::{Closing, ReverseRecord, Seen, TCP, Tuple},
     packet::Headers,
     service::Control,
     verdict::Event,
@@ -25,29 +26,38 @@ use crate::{
     steer::now,
 };
 
-/// Remembers where replies to a packet that goes to `backend` belong. TCP writes on SYN only; UDP, which has
-/// none, keeps the entry fresh with every packet.
+/// Remembers where replies to a packet that goes to `backend` belong. TCP writes on SYN, FIN and RST only; UDP, which
+/// has none, keeps the entry fresh with every packet.
 #[inline(always)]
 pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend) {
     let tuple = &headers.tuple;
     let is_tcp = tuple.protocol == TCP;
-    if is_tcp && !headers.opens() {
+    let closing = if headers.opens() {
+        None
+    } else {
+        headers.closing(Closing::Client)
+    };
+    if is_tcp && !headers.opens() && closing.is_none() {
         return;
     }
     let reply = tuple
         .to(A::from_words(backend.address), backend.port)
         .reversed();
+    if let Some(closing) = closing {
+        close(&reply, closing);
+        return;
+    }
     let record = ReverseRecord {
         vip: tuple.destination,
         vip_port: tuple.destination_port,
-        padding: 0,
+        closing: 0,
         backend: id,
         seen: now(),
     };
     if !is_tcp && refresh(&reply, &record) {
         return;
     }
-    stats::event(match A::reverse_half().insert(&reply, &record, 0) {
+    stats::event(match A::reverse_half().insert(reply, record, 0) {
         Ok(()) => Event::ReverseWritten,
         Err(_) => Event::FlowLost,
     });
@@ -71,10 +81,21 @@ fn refresh<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>) -> bool {
     true
 }
 
-/// Forgets what a UDP packet to a backend's own address contradicts.
 #[inline(always)]
-pub fn heed_direct<A: Family>(tuple: &Tuple<A>) -> Option<()> {
-    if tuple.protocol != UDP {
+fn close<A: Family>(reply: &Tuple<A>, closing: Closing) {
+    if let Some(known) = A::reverse().get_ptr_mut(reply) {
+        // SAFETY: a live element of a preallocated map. The other side's packet may set its own bit at the same
+        // time and one of them be lost, which only keeps the entry for longer.
+        unsafe { (*known).note(closing) };
+    }
+}
+
+/// Forgets what a packet to a backend's own address contradicts.
+#[inline(always)]
+pub fn heed_direct<A: Family>(headers: &Headers<A>) -> Option<()> {
+    let tuple = &headers.tuple;
+    let is_tcp = tuple.protocol == TCP;
+    if is_tcp && !headers.opens() {
         return None;
     }
     let (word, bit) = filter::position(tuple.destination, tuple.destination_port);
@@ -82,8 +103,19 @@ pub fn heed_direct<A: Family>(tuple: &Tuple<A>) -> Option<()> {
         return None;
     }
     let reply = tuple.reversed();
-    let _ = A::reverse().remove(&reply);
-    let _ = A::reverse_half().remove(&reply);
+    if is_tcp {
+        let known = A::reverse().get_ptr_mut(reply)?;
+        // SAFETY: a live element of a preallocated map; both sides' bits as in `close`.
+        unsafe {
+            if !(*known).is_closed() {
+                // It may be forged, and then the connection lives on: only a SYN-ACK decides.
+                (*known).note(Closing::Contested);
+                return None;
+            }
+        }
+    }
+    let _ = A::reverse().remove(reply);
+    let _ = A::reverse_half().remove(reply);
     Some(())
 }
 
@@ -115,6 +147,9 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
             if (*known).seen != now {
                 (*known).seen = now;
             }
+            if let Some(closing) = headers.closing(Closing::Backend) {
+                (*known).note(closing);
+            }
             return Some(*known);
         }
     }
@@ -124,7 +159,9 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
     if !is_fresh(record.seen) {
         return None;
     }
-    if !headers.resets() {
+    if headers.resets() {
+        let _ = A::reverse_half().remove(tuple);
+    } else {
         record.seen = now;
         promote(tuple, &record);
     }
@@ -134,12 +171,20 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
 /// A SYN-ACK answers the SYN that went through the VIP, or one that did not.
 #[inline(always)]
 fn accepted<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRecord<A>> {
-    // Whatever was established under these ports has ended.
-    let _ = A::reverse().remove(tuple);
-    let half = A::reverse_half().get_ptr(tuple)?;
-    // SAFETY: a live element of a preallocated map, copied at once.
-    let record = unsafe { *half };
-    if record.seen.is_older(now(), control.half_open_timeout) {
+    if let Some(half) = A::reverse_half().get_ptr(tuple) {
+        // SAFETY: a live element of a preallocated map, copied at once.
+        let record = unsafe { *half };
+        if !record.seen.is_older(now(), control.half_open_timeout) {
+            // Whatever was established under these ports has ended.
+            let _ = A::reverse().remove(tuple);
+            return Some(record);
+        }
+    }
+    let known = A::reverse().get_ptr(tuple)?;
+    // SAFETY: as above.
+    let record = unsafe { *known };
+    if record.is_doubtful() {
+        let _ = A::reverse().remove(tuple);
         return None;
     }
     Some(record)

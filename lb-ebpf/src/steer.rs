@@ -85,8 +85,12 @@ pub fn backend<A: Family>(
     Some((choice.backend, entry))
 }
 
+/// `None` for a table that is not there: the entry of a pool without one names the first slot of another's.
 #[inline(always)]
 fn slot_of(table: PoolEntry, hash: u32) -> Option<Slot> {
+    if table.size == 0 {
+        return None;
+    }
     load_word(&SLOTS, table.base + hash::scale(hash, table.size)).map(Slot::from_word)
 }
 

@@ -15,6 +15,7 @@ use lb_common::{
 use crate::{family::Family, frame::Frame, maps::PORTS, stats};
 
 /// What became of a packet; `interface` is where it leaves, if through another than it came in by.
+#[derive(Clone, Copy)]
 pub struct Outcome {
     pub verdict: Verdict,
     pub interface: u32,

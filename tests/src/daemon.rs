@@ -76,9 +76,9 @@ impl Daemon {
         level.clone_into(&mut self.level);
     }
 
-    /// What the kernel programs log from the next start on: nothing unless changed.
-    pub fn set_kernel_log(&mut self, level: &str) {
-        self.arguments = vec!["--kernel-log".to_owned(), level.to_owned()];
+    /// Further arguments of `shunt run`, from its next start on.
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(ToString::to_string).collect();
     }
 
     /// Starts the process and waits for nothing.

@@ -1,5 +1,6 @@
 //! In each way that backends are reached, both families, TCP and UDP: new flows spread by weight, replies come back,
 //! and whoever talks to a backend directly is left alone.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use serde_json::Value;
 use shunt_tests::{

@@ -1,4 +1,5 @@
 //! A gibibyte through the VIP, from nginx to curl, arrives as it was sent.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
     fs::{File, Permissions},

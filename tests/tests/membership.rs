@@ -1,4 +1,5 @@
 //! A failed backend is ejected in time and gets no new connection; a backup takes over and stands down again.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
 //! A connection stays where it is while its backend lives: through changes of weights, backends and the table's size,
 //! and without the daemon.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{collections::BTreeMap, thread, time::Duration};
 

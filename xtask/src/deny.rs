@@ -14,7 +14,7 @@ const VERSION: Version = Version::new(0, 20, 2);
 /// By `deny.toml`. Advisories are left out: their database is a repository of its own, and a build must not
 /// depend on reaching it.
 pub fn command() -> Result<ExitCode> {
-    step("cargo-deny", install)?;
+    install()?;
     process::run(
         "cargo deny",
         Command::new(paths::tools().join("bin/cargo-deny"))
@@ -24,17 +24,20 @@ pub fn command() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn install() -> Result<String> {
+/// Compiles it, which takes minutes, unless it is there.
+fn install() -> Result<()> {
     let program = paths::tools().join("bin/cargo-deny");
     let answer = process::answer(Command::new(program).arg("--version")).unwrap_or_default();
-    if Version::find(&answer) != Some(VERSION) {
+    if Version::find(&answer) == Some(VERSION) {
+        return Ok(());
+    }
+    step(format_args!("cargo install cargo-deny {VERSION}"), || {
         process::quietly(
             process::cargo()
                 .args(["install", "cargo-deny", "--locked", "--version"])
                 .arg(VERSION.to_string())
                 .arg("--root")
                 .arg(paths::tools()),
-        )?;
-    }
-    Ok(VERSION.to_string())
+        )
+    })
 }

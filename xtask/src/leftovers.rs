@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    env, fs,
     path::Path,
     process::{self as std_process, Command},
     thread,
@@ -18,7 +18,7 @@ use crate::process;
 const GRACE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 /// What names of ours begin with.
-const NAMESPACES: &str = "shunt-";
+const PREFIX: &str = "shunt-";
 const PINS: &str = "shunt";
 const PROGRAMS: &str = "shunt_";
 
@@ -63,18 +63,40 @@ fn adopt_orphans() -> Result<()> {
 
 fn things() -> Result<BTreeSet<String>> {
     reap();
+    let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read the mounts")?;
     let mut things = BTreeSet::new();
     things.extend(
-        namespaces().map(|name| format!("network namespace {name} (`ip netns del {name}`)")),
+        names(Path::new("/run/netns"))
+            .filter(|name| name.starts_with(PREFIX))
+            .map(|name| format!("network namespace {name} (`ip netns del {name}`)")),
     );
-    things.extend(pins().map(|name| format!("pin /sys/fs/bpf/{name}")));
     things.extend(
-        mounts(&fs::read_to_string("/proc/self/mounts")?)
-            .map(|at| format!("mount {at} (`umount {at}`)")),
+        names(&env::temp_dir())
+            .filter(|name| name.starts_with(PREFIX))
+            .map(|name| format!("directory {name} in {}", env::temp_dir().display())),
     );
+    things.extend(
+        names(Path::new("/sys/fs/bpf"))
+            .filter(|name| name.starts_with(PINS))
+            .map(|name| format!("pin /sys/fs/bpf/{name}")),
+    );
+    things.extend(bpf_mounts(&mounts).map(|at| format!("mount {at} (`umount {at}`)")));
+    things.retain(|thing| !maker(thing).is_some_and(is_alive));
     things.extend(children()?);
     things.extend(programs()?);
     Ok(things)
+}
+
+/// The process that made something: the tests name what they make `shunt-PID-N-ROLE`. All processes of these
+/// tests have ended, so what a living one made belongs to another run.
+fn maker(thing: &str) -> Option<u32> {
+    let (_, rest) = thing.split_once(PREFIX)?;
+    let (pid, _) = rest.split_once('-')?;
+    pid.parse().ok()
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// Collects adopted orphans that have ended.
@@ -83,32 +105,16 @@ fn reap() {
     while unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } > 0 {}
 }
 
-fn names(directory: &str) -> impl Iterator<Item = String> {
+fn names(directory: &Path) -> impl Iterator<Item = String> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
 }
 
-fn namespaces() -> impl Iterator<Item = String> {
-    names("/run/netns").filter(|name| name.starts_with(NAMESPACES))
-}
-
-fn pins() -> impl Iterator<Item = String> {
-    names("/sys/fs/bpf").filter(|name| name.starts_with(PINS))
-}
-
-/// Mounted BPF file systems and network namespaces. Of those of others, only namespaces have names.
-fn mounts(table: &str) -> impl Iterator<Item = &str> {
+fn bpf_mounts(table: &str) -> impl Iterator<Item = &str> {
     table.lines().filter_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
         let (at, kind) = (fields.next()?, fields.next()?);
-        let ours = match kind {
-            "bpf" => true,
-            "nsfs" => Path::new(at)
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(NAMESPACES)),
-            _ => false,
-        };
-        ours.then_some(at)
+        (kind == "bpf").then_some(at)
     })
 }
 
@@ -157,14 +163,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_mounts_that_tests_make_count() {
+    fn only_mounts_of_the_bpf_file_system_count() {
         let table = "proc /proc proc rw 0 0\n\
             bpf /tmp/a/bpf bpf rw 0 0\n\
             nsfs /run/netns/shunt-lb nsfs rw 0 0\n\
-            nsfs /run/docker/netns/default nsfs rw 0 0\n\
             broken";
-        let found: Vec<&str> = mounts(table).collect();
-        assert_eq!(found, ["/tmp/a/bpf", "/run/netns/shunt-lb"]);
+        assert_eq!(bpf_mounts(table).collect::<Vec<_>>(), ["/tmp/a/bpf"]);
+    }
+
+    #[test]
+    fn things_name_their_maker() {
+        assert_eq!(
+            maker("network namespace shunt-12-0-lb (`ip netns del shunt-12-0-lb`)"),
+            Some(12)
+        );
+        assert_eq!(maker("mount /tmp/shunt-7-3-daemon/bpf"), Some(7));
+        assert_eq!(maker("mount /tmp/a/bpf"), None);
+        assert_eq!(maker("network namespace shunt-lb"), None);
+        assert!(is_alive(std_process::id()));
+        assert!(!is_alive(u32::MAX));
     }
 
     #[test]

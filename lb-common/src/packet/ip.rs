@@ -1,5 +1,7 @@
 //! The IP header of both families, options and extension headers included.
 
+use network_types::ip::IpProto;
+
 use super::{Packet, Skip};
 use crate::{
     address::{Address, V4, V6},
@@ -61,11 +63,11 @@ impl IpHeader for V4 {
     }
 }
 
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const DESTINATION_OPTIONS: u8 = 60;
+const HOP_BY_HOP: u8 = IpProto::HopOpt as u8;
+const ROUTING: u8 = IpProto::Ipv6Route as u8;
+const FRAGMENT: u8 = IpProto::Ipv6Frag as u8;
+const AUTHENTICATION: u8 = IpProto::Ah as u8;
+const DESTINATION_OPTIONS: u8 = IpProto::Ipv6Opts as u8;
 /// RFC 8200, section 4.1, names seven in its recommended order, Destination Options twice.
 const EXTENSIONS: usize = 7;
 /// What the extension headers may take together; more is left to the kernel.
@@ -92,12 +94,15 @@ impl IpHeader for V6 {
         let mut extensions = 0_usize;
         for _ in 0..EXTENSIONS {
             let unit = match protocol {
-                HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => 8,
+                // Right behind the IP header and nowhere else (RFC 8200, 4.1).
+                HOP_BY_HOP if extensions == 0 => 8,
+                ROUTING | DESTINATION_OPTIONS => 8,
                 AUTHENTICATION => 4,
                 _ => break,
             };
             let header = P::anchor(network + V6_LENGTH + extensions);
             let [next, length]: [u8; 2] = packet.load(header).ok_or(Skip::Malformed)?;
+            let [_, segments_left]: [u8; 2] = packet.load(header + 2).ok_or(Skip::Malformed)?;
             // In 8-byte units without the first (RFC 8200); Authentication in 4-byte units without two (RFC 4302).
             extensions += if unit == 8 {
                 (usize::from(length) + 1) * 8
@@ -108,6 +113,10 @@ impl IpHeader for V6 {
                 return Err(Skip::Malformed);
             }
             if extensions > EXTENSIONS_LENGTH {
+                return Err(Skip::NotOurs);
+            }
+            // On its way to another destination, which is also the one that the checksum is over (RFC 8200, 8.1).
+            if protocol == ROUTING && segments_left != 0 {
                 return Err(Skip::NotOurs);
             }
             protocol = next;

@@ -1,5 +1,7 @@
 //! Ethernet and VLAN tags.
 
+use network_types::eth::EtherType;
+
 use super::{Packet, Skip};
 
 /// Bytes of an untagged Ethernet header.
@@ -9,8 +11,8 @@ const TAG_LENGTH: usize = 4;
 const TAGS: usize = 2;
 
 const ETHERTYPE_OFFSET: usize = 12;
-const VLAN: u16 = 0x8100_u16.to_be();
-const SERVICE_VLAN: u16 = 0x88a8_u16.to_be();
+const VLAN: u16 = EtherType::Ieee8021q as u16;
+const SERVICE_VLAN: u16 = EtherType::Ieee8021ad as u16;
 
 /// The EtherType (network byte order) behind any tags, and the offset of what follows it.
 #[inline(always)]

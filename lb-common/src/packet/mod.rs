@@ -9,7 +9,10 @@ mod transport;
 pub use ip::IpHeader;
 pub use link::{ETHERNET_LENGTH, network_layer};
 
-use crate::{address::Address, flow::Tuple};
+use crate::{
+    address::Address,
+    flow::{Closing, Tuple},
+};
 
 /// A packet's bytes. Offsets count from the start of the frame.
 pub trait Packet {
@@ -85,6 +88,18 @@ impl<A> Headers<A> {
     #[inline(always)]
     pub const fn resets(&self) -> bool {
         self.flags & RST != 0
+    }
+
+    /// What a TCP packet says about the end of its connection, sent by the side that says `fin`.
+    #[inline(always)]
+    pub const fn closing(&self, fin: Closing) -> Option<Closing> {
+        if self.resets() {
+            return Some(Closing::Closed);
+        }
+        if self.flags & FIN != 0 {
+            return Some(fin);
+        }
+        None
     }
 }
 

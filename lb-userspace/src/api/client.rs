@@ -13,9 +13,7 @@ use super::Status;
 /// Why the daemon gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error(
-        "no shunt answers at {}: {source}; is it running, and is this its socket?", .path.display()
-    )]
+    #[error("no shunt answers at {} (is it running, and is this its socket?)", .path.display())]
     Connect { path: PathBuf, source: io::Error },
     #[error("the daemon did not answer as expected: {0}")]
     Http(#[from] hyper::Error),

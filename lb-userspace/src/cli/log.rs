@@ -16,34 +16,10 @@ pub enum LogFormat {
     Json,
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum KernelLevel {
-    #[default]
-    Off,
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-impl From<KernelLevel> for KernelLog {
-    fn from(level: KernelLevel) -> Self {
-        match level {
-            KernelLevel::Off => Self::Off,
-            KernelLevel::Error => Self::Error,
-            KernelLevel::Warn => Self::Warn,
-            KernelLevel::Info => Self::Info,
-            KernelLevel::Debug => Self::Debug,
-            KernelLevel::Trace => Self::Trace,
-        }
-    }
-}
-
 /// Logs to standard error from now on. What the kernel programs say passes their own level only.
-pub fn start(format: LogFormat, filter: &str, kernel: KernelLevel) -> anyhow::Result<()> {
+pub fn start(format: LogFormat, filter: &str, kernel: KernelLog) -> anyhow::Result<()> {
     let kernel = match kernel {
-        KernelLevel::Off => String::new(),
+        KernelLog::Off => String::new(),
         level => format!(",shunt={level:?}").to_lowercase(),
     };
     let filter = EnvFilter::builder()

@@ -11,8 +11,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use self::log::{KernelLevel, LogFormat};
-use crate::config::LoadError;
+use self::log::LogFormat;
+use crate::{config::LoadError, dataplane::bpf::KernelLog};
 
 const CONFIG: &str = "/etc/shunt/shunt.toml";
 const SOCKET: &str = "/run/shunt/shunt.sock";
@@ -63,7 +63,7 @@ struct RunArgs {
     log: String,
     /// What the kernel programs log; everything but `off` slows packets down
     #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
-    kernel_log: KernelLevel,
+    kernel_log: KernelLog,
 }
 
 #[derive(Args, Debug)]

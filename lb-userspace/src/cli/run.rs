@@ -35,7 +35,7 @@ async fn serve(args: &RunArgs, desired: Desired) -> anyhow::Result<()> {
     let signals = Signals::new()?;
     // Before the datapath: a second daemon must not touch the first one's.
     let server = Server::start(&desired.daemon.socket, control.clone())?;
-    let mut dataplane = BpfDataplane::open(&desired.daemon, args.kernel_log.into())?;
+    let mut dataplane = BpfDataplane::open(&desired.daemon, args.kernel_log)?;
     log::follow_kernel(dataplane.take_logger()?)?;
     let attachments = dataplane.attachments();
     for attachment in &attachments {

@@ -2,7 +2,7 @@
 
 use super::{
     address::{self, Role},
-    report::At,
+    report::{At, Place},
     section::Section,
     text,
 };
@@ -12,10 +12,19 @@ const WEIGHT: u16 = 1;
 const HEAVIEST: u16 = 256;
 const ADDRESS: &str = r#"its address and port, such as "10.0.0.11:8001""#;
 
-/// One backend, at the place of its address; `None` if it has no usable address.
-pub(super) fn read(mut section: Section) -> Option<At<BackendSettings>> {
+/// A backend and where its parts were written.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) settings: BackendSettings,
+    /// Of its name, or of the address that is its name.
+    pub(super) name: Place,
+    pub(super) address: Place,
+}
+
+/// One backend, if it has a usable address.
+pub(super) fn read(mut section: Section) -> Option<Backend> {
     let name = section.optional("name");
-    let name = name.and_then(|field| text::name(&field));
+    let name = name.and_then(|field| Some(field.at(text::name(&field)?)));
     let weight = section.optional("weight");
     let weight = weight.and_then(|field| field.whole(0..=HEAVIEST));
     let backup = section.optional("backup");
@@ -23,12 +32,20 @@ pub(super) fn read(mut section: Section) -> Option<At<BackendSettings>> {
     let field = section.required("address", ADDRESS);
     section.finish();
 
-    let field = field?;
-    let address = address::endpoint(&field, Role::Backend)?;
-    Some(field.at(BackendSettings {
-        name: name.unwrap_or_else(|| address.to_string()),
-        address,
-        weight: weight.unwrap_or(WEIGHT),
-        backup: backup.unwrap_or(false),
-    }))
+    let address = field?;
+    let address = address.at(address::endpoint(&address, Role::Backend)?);
+    let name = name.unwrap_or_else(|| At {
+        value: address.value.to_string(),
+        place: address.place.clone(),
+    });
+    Some(Backend {
+        settings: BackendSettings {
+            name: name.value,
+            address: address.value,
+            weight: weight.unwrap_or(WEIGHT),
+            backup: backup.unwrap_or(false),
+        },
+        name: name.place,
+        address: address.place,
+    })
 }

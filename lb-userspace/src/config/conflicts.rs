@@ -13,7 +13,8 @@ use crate::desired::Protocol;
 /// Backends that the datapath has room for; index 0 names nobody.
 const BACKENDS: usize = layout::BACKENDS_CAPACITY as usize - 1;
 const LISTENERS: usize = table::LISTENERS as usize;
-const POOLS: usize = table::POOLS as usize;
+/// Each lookup table has a listener of its own, so there is room for all of them.
+const _: () = assert!(table::POOLS >= 2 * table::LISTENERS);
 
 type Listeners<'a> = HashMap<(SocketAddr, Protocol), (&'a Service, &'a Place)>;
 
@@ -61,59 +62,48 @@ fn no_chains(services: &[Service], listeners: &Listeners, report: &Report) {
         let Some(protocol) = service.protocol else {
             continue;
         };
-        for At { value, place } in &service.backends {
-            let Some((listening, at)) = listeners.get(&(value.address, protocol)) else {
+        for backend in &service.backends {
+            let address = backend.settings.address;
+            let Some((listening, at)) = listeners.get(&(address, protocol)) else {
                 continue;
             };
-            let found = format!("{}, where {} listens", value.address, listening.place.key);
+            let found = format!("{address}, where {} listens", listening.place.key);
             let help = format!(
                 "it listens there since line {}; one service cannot be the backend of another",
                 report.line(at)
             );
             let expected = "the address of a server";
-            report.add(place, Mistake::new(found, expected).help(help));
+            report.add(&backend.address, Mistake::new(found, expected).help(help));
         }
     }
 }
 
 fn room(services: &[Service], report: &Report) {
     let backends = services.iter().flat_map(|service| &service.backends);
+    let backends = backends.map(|backend| &backend.address);
     beyond(backends, BACKENDS, "backends", report);
     let listeners = || services.iter().flat_map(|service| &service.listen);
-    let v4 = listeners().filter(|listener| listener.value.is_ipv4());
+    let v4 = listeners()
+        .filter(|at| at.value.is_ipv4())
+        .map(|at| &at.place);
     beyond(v4, LISTENERS, "IPv4 listeners", report);
-    let v6 = listeners().filter(|listener| listener.value.is_ipv6());
+    let v6 = listeners()
+        .filter(|at| at.value.is_ipv6())
+        .map(|at| &at.place);
     beyond(v6, LISTENERS, "IPv6 listeners", report);
-    let pools = services.iter().flat_map(pools);
-    beyond(
-        pools,
-        POOLS,
-        "lookup tables (one for each service and family)",
-        report,
-    );
 }
 
-/// The first listener of each family: what makes a service need a lookup table.
-fn pools(service: &Service) -> impl Iterator<Item = &At<SocketAddr>> {
-    let v4 = service.listen.iter().find(|at| at.value.is_ipv4());
-    let v6 = service.listen.iter().find(|at| at.value.is_ipv6());
-    v4.into_iter().chain(v6)
-}
-
-/// Reports the first of `items` that there is no room for.
-fn beyond<'a, T: 'a>(
-    items: impl Iterator<Item = &'a At<T>>,
+/// Reports the first of `places` that there is no room for.
+fn beyond<'a>(
+    places: impl Iterator<Item = &'a Place>,
     capacity: usize,
     what: &str,
     report: &Report,
 ) {
-    let mut items = items.skip(capacity);
-    let Some(first) = items.next() else {
+    let mut rest = places.skip(capacity);
+    let Some(first) = rest.next() else {
         return;
     };
-    let found = format!("{} {what}", capacity + 1 + items.count());
-    report.add(
-        &first.place,
-        Mistake::new(found, format!("at most {capacity}")),
-    );
+    let found = format!("{} {what}", capacity + 1 + rest.count());
+    report.add(first, Mistake::new(found, format!("at most {capacity}")));
 }

@@ -36,12 +36,12 @@ fn parse(field: &Field, range: &RangeInclusive<Duration>) -> Option<Duration> {
         )));
         return None;
     }
-    let text = field.text(&expected)?;
-    let found = match humantime::parse_duration(text) {
+    match humantime::parse_duration(field.text(&expected)?) {
         Ok(duration) if range.contains(&duration) => return Some(duration),
-        Ok(_) => field.found(),
-        Err(error) => format!("{} ({error})", field.found()),
-    };
-    field.wrong(Mistake::new(found, expected));
+        Ok(_) => field.unlike(expected),
+        Err(error) => {
+            field.wrong(Mistake::new(field.found(), expected).help(error.to_string()));
+        }
+    }
     None
 }

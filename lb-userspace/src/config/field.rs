@@ -88,12 +88,9 @@ impl<'a> Field<'a> {
         None
     }
 
-    pub(super) fn whole<T: TryFrom<u64> + fmt::Display>(
-        &self,
-        range: RangeInclusive<T>,
-    ) -> Option<T>
+    pub(super) fn whole<T>(&self, range: RangeInclusive<T>) -> Option<T>
     where
-        T: PartialOrd,
+        T: TryFrom<u64> + PartialOrd + fmt::Display,
     {
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
         let DeValue::Integer(number) = self.value else {

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use super::{duration, field::Field, report::Mistake, section::Section};
 use crate::desired::{Check, HealthSettings, Protocol};
 
-/// HAProxy's defaults of `inter`, `rise` and `fall`; a timeout it has none of its own.
+/// HAProxy's defaults of `inter`, `rise` and `fall`; it has none for `timeout check`.
 const INTERVAL: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(1);
 const RISE: u32 = 2;

@@ -2,7 +2,7 @@
 //!
 //! | module | question it answers |
 //! |---|---|
-//! | [`error`] | what is told about a mistake? |
+//! | `error` | what is told about a mistake? |
 //! | `report` | where are the mistakes found so far? |
 //! | `syntax` | why is this no TOML? |
 //! | `section`, `field` | what stands under a key, and is it of the right kind? |
@@ -66,13 +66,14 @@ pub fn load(path: &Path) -> Result<Desired, LoadError> {
 /// Says what a text means. `file` is what errors call it.
 ///
 /// # Errors
-/// Everything that is wrong, in file order. Text that is no TOML is not looked at any further.
+/// Everything that is wrong, in file order. Of text that is no TOML only the first mistake, because all others
+/// may follow from it.
 pub fn parse(file: &str, text: &str) -> Result<Desired, ConfigErrors> {
-    let (root, errors) = DeTable::parse_recoverable(text);
     let report = Report::new(file, text);
-    if !errors.is_empty() {
-        return Err(syntax::explain(report, &errors));
-    }
+    let root = match DeTable::parse(text) {
+        Ok(root) => root,
+        Err(error) => return Err(syntax::explain(report, &error)),
+    };
     let desired = read(Section::root(root.get_ref(), &report), &report);
     report.finish(desired)
 }

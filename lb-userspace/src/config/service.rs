@@ -4,14 +4,13 @@ use std::{net::SocketAddr, ops::RangeInclusive};
 
 use super::{
     address::{self, Role},
-    backend, health,
+    backend::{self, Backend},
+    health,
     report::{At, Mistake, Place},
     section::Section,
     soundness, text,
 };
-use crate::desired::{
-    BackendSettings, Forward, HealthSettings, Protocol, Scheduler, ServiceSettings,
-};
+use crate::desired::{Forward, HealthSettings, Protocol, Scheduler, ServiceSettings};
 
 const LISTEN: &str =
     r#"a list of addresses with ports, such as ["192.0.2.10:80", "[2001:db8::10]:80"]"#;
@@ -30,7 +29,7 @@ pub(super) struct Service {
     /// `None`: wrong, so that nothing follows from it.
     pub(super) protocol: Option<Protocol>,
     pub(super) listen: Vec<At<SocketAddr>>,
-    pub(super) backends: Vec<At<BackendSettings>>,
+    pub(super) backends: Vec<Backend>,
     /// Whether no listener or backend is left out for being wrong.
     pub(super) complete: bool,
     pub(super) min_active: Option<At<usize>>,
@@ -51,7 +50,11 @@ impl Service {
             min_active: self.min_active.map_or(MIN_ACTIVE, |at| at.value),
             table_size: self.table_size.map(|at| at.value),
             health: self.health,
-            backends: self.backends.into_iter().map(|at| at.value).collect(),
+            backends: self
+                .backends
+                .into_iter()
+                .map(|backend| backend.settings)
+                .collect(),
         }
     }
 }
@@ -113,7 +116,7 @@ fn listen(section: &mut Section) -> (Vec<At<SocketAddr>>, bool) {
 }
 
 /// The usable backends, and whether all are.
-fn backends(section: &mut Section) -> (Vec<At<BackendSettings>>, bool) {
+fn backends(section: &mut Section) -> (Vec<Backend>, bool) {
     let labels = ["name", "address"];
     let Some(sections) = section.sections("backend", "service.backend", &labels) else {
         return (Vec::new(), false);
@@ -134,10 +137,7 @@ fn table_size(section: &mut Section) -> Option<At<u32>> {
     let size = field.whole(TABLE_SIZES)?;
     if !is_prime(size) {
         let next = (size..=*TABLE_SIZES.end()).find(|&size| is_prime(size));
-        let mistake = Mistake::new(
-            field.found(),
-            "a prime, so that every step visits every slot",
-        );
+        let mistake = Mistake::new(field.found(), "a prime, which Maglev needs");
         field.wrong(match next {
             Some(prime) => mistake.help(format!("the next prime is {prime}")),
             None => mistake,

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
+    backend::Backend,
     report::{At, Mistake, Place, Report},
     service::Service,
 };
@@ -20,21 +21,25 @@ fn unique_backends(service: &Service, report: &Report) {
     let mut names: HashMap<_, &Place> = HashMap::new();
     let mut addresses: HashMap<_, &Place> = HashMap::new();
     for backend in &service.backends {
-        let (value, place) = (&backend.value, &backend.place);
-        if let Some(first) = names.get(&value.name) {
-            let found = format!("a second backend named {:?}", value.name);
+        let Backend {
+            settings,
+            name,
+            address,
+        } = backend;
+        if let Some(first) = names.get(&settings.name) {
+            let found = format!("a second backend named {:?}", settings.name);
             let help = format!("the first is on line {}", report.line(first));
-            report.add(place, Mistake::new(found, "a name of its own").help(help));
-        } else if let Some(first) = addresses.get(&value.address) {
-            let found = format!("{}, a backend already", value.address);
+            report.add(name, Mistake::new(found, "a name of its own").help(help));
+        } else if let Some(first) = addresses.get(&settings.address) {
+            let found = format!("{}, a backend already", settings.address);
             let help = format!(
                 "it is on line {}: give one backend more weight instead",
                 report.line(first)
             );
-            report.add(place, Mistake::new(found, "each address once").help(help));
+            report.add(address, Mistake::new(found, "each address once").help(help));
         }
-        names.entry(&value.name).or_insert(place);
-        addresses.entry(value.address).or_insert(place);
+        names.entry(&settings.name).or_insert(name);
+        addresses.entry(settings.address).or_insert(address);
     }
 }
 
@@ -60,44 +65,59 @@ impl Family {
     }
 }
 
-/// Each family is served by a lookup table of its own, because `nat` does not translate between them.
+/// Each family has a lookup table of its own, because `nat` does not translate between them: each has to
+/// make sense in itself.
 fn families(service: &Service, report: &Report) {
-    const HELP: &str = r#"forward = "nat" does not translate between IPv4 and IPv6"#;
     for family in [Family::V4, Family::V6] {
-        let name = family.name();
-        let listener = service
-            .listen
-            .iter()
-            .find(|listener| Family::of(listener.value) == family);
+        let mut listeners = service.listen.iter();
+        let listener = listeners.find(|listener| Family::of(listener.value) == family);
         let backends: Vec<_> = service
             .backends
             .iter()
-            .filter(|backend| Family::of(backend.value.address) == family)
+            .filter(|backend| Family::of(backend.settings.address) == family)
             .collect();
         match (listener, backends.first()) {
             (None, None) => {}
+            (Some(_), Some(_)) => shares(service, family, &backends, report),
             (Some(listener), None) => {
-                let found = format!("{}, but no {name} backend", listener.value);
-                let expected = format!("at least one {name} backend to serve it");
-                report.add(&listener.place, Mistake::new(found, expected).help(HELP));
+                let expected = format!("at least one {} backend to serve it", family.name());
+                let found = format!("{}, but no {} backend", listener.value, family.name());
+                unserved(&listener.place, found, expected, report);
             }
             (None, Some(backend)) => {
-                let found = format!("{}, but no {name} listener", backend.value.address);
-                let expected = format!("an {name} address in `listen`");
-                report.add(&backend.place, Mistake::new(found, expected).help(HELP));
-            }
-            (Some(_), Some(_)) => {
-                let place = service.place.child("backend");
-                if backends.iter().all(|backend| backend.value.weight == 0) {
-                    let found = format!("weight = 0 on every {name} backend");
-                    report.add(&place, Mistake::new(found, "at least one with more"));
-                }
-                if backends.iter().all(|backend| backend.value.backup) {
-                    let found = format!("backup = true on every {name} backend");
-                    report.add(&place, Mistake::new(found, "at least one without"));
-                }
+                let address = backend.settings.address;
+                let expected = format!("an {} address in `listen`", family.name());
+                let found = format!("{address}, but no {} listener", family.name());
+                unserved(&backend.address, found, expected, report);
             }
         }
+    }
+}
+
+fn unserved(place: &Place, found: String, expected: String, report: &Report) {
+    let help = r#"forward = "nat" does not translate between IPv4 and IPv6"#;
+    report.add(place, Mistake::new(found, expected).help(help));
+}
+
+/// Whether somebody takes new flows, and the table has room for all who may.
+fn shares(service: &Service, family: Family, backends: &[&Backend], report: &Report) {
+    let (name, place) = (family.name(), service.place.child("backend"));
+    if backends.iter().all(|backend| backend.settings.weight == 0) {
+        let found = format!("weight = 0 on every {name} backend");
+        let expected = "at least one with weight 1 or more";
+        report.add(&place, Mistake::new(found, expected));
+    }
+    if backends.iter().all(|backend| backend.settings.backup) {
+        let found = format!("backup = true on every {name} backend");
+        let expected = "at least one primary, with backup = false";
+        report.add(&place, Mistake::new(found, expected));
+    }
+    let count = backends.len();
+    if let Some(At { value, place }) = &service.table_size
+        && (*value as usize) < count
+    {
+        let expected = format!("a slot for each of {count} {name} backends");
+        report.add(place, Mistake::new(format!("{value} slots"), expected));
     }
 }
 
@@ -107,12 +127,6 @@ fn enough_backends(service: &Service, report: &Report) {
         && *value > count
     {
         let expected = format!("at most {count}, the number of backends");
-        report.add(place, Mistake::new(value.to_string(), expected));
-    }
-    if let Some(At { value, place }) = &service.table_size
-        && (*value as usize) < count
-    {
-        let expected = format!("at least a slot for each of {count} backends");
         report.add(place, Mistake::new(value.to_string(), expected));
     }
 }

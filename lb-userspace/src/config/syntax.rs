@@ -29,19 +29,36 @@ pub(super) fn decode<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, ConfigE
     Err(report.into_errors())
 }
 
-/// All errors of the parser.
-pub(super) fn explain(report: Report, errors: &[toml::de::Error]) -> ConfigErrors {
+/// The parser's error, in the words of all others.
+pub(super) fn explain(report: Report, error: &toml::de::Error) -> ConfigErrors {
     let text = report.text();
-    for error in errors {
-        let span = error.span().unwrap_or(text.len()..text.len());
-        let (problem, expected) = match error.message().split_once(", expected ") {
-            Some((problem, expected)) => (problem, expected),
-            None => (error.message(), "valid TOML"),
-        };
-        let found = format!("{} ({problem})", token(text, span.start, span.end));
-        report.add(&anywhere(span.start), Mistake::new(found, expected));
-    }
+    let span = error.span().unwrap_or(text.len()..text.len());
+    let (problem, expected) = parts(error.message());
+    let found = format!("{} ({problem})", token(text, span.start, span.end));
+    report.add(&anywhere(span.start), Mistake::new(found, expected));
     report.into_errors()
+}
+
+/// The parser says `problem[, expected this]`.
+fn parts(message: &str) -> (&str, &str) {
+    /// Problems with what the parser took for some kind of value by its first letter.
+    const VALUES: &[&str] = &[
+        "string values",
+        "invalid boolean",
+        "invalid date",
+        "invalid float",
+        "invalid integer",
+    ];
+    let (problem, expected) = match message.split_once(", expected ") {
+        Some((problem, "nothing")) => (problem, "valid TOML"),
+        Some(parts) => parts,
+        None if message == "duplicate key" => ("again", "each key and table once"),
+        None => (message, "valid TOML"),
+    };
+    if VALUES.iter().any(|start| problem.starts_with(start)) {
+        return (problem, "text in quotes, a number, true or false");
+    }
+    (problem, expected)
 }
 
 /// What stands at a place, as far as it fits into a message.

@@ -81,6 +81,22 @@ impl Daemon {
         daemon
     }
 
+    /// Two equal backends that have passed their first check.
+    fn of_two() -> Self {
+        let settings = desired(&[("a", 1, false), ("b", 1, false)]);
+        let mut daemon = Self::start(settings, FakeDataplane::default());
+        daemon.check("a", PASS);
+        daemon.check("b", PASS);
+        daemon
+    }
+
+    /// Long enough for every change to be over, with no flow recorded.
+    fn come_to_rest(&mut self) {
+        for _ in 0..4 {
+            self.tick(TRANSITION, &Recorded::default());
+        }
+    }
+
     fn write(&mut self) {
         let target = self.state.target(self.writer.applied(), None);
         self.writer.reconcile(&target, self.now).unwrap();
@@ -183,12 +199,7 @@ fn a_failing_backend_is_ejected_and_a_backup_promoted_until_it_returns() {
 
 #[test]
 fn slots_that_moved_between_live_backends_become_stable_in_time() {
-    let mut daemon = Daemon::start(
-        desired(&[("a", 1, false), ("b", 1, false)]),
-        FakeDataplane::default(),
-    );
-    daemon.check("a", PASS);
-    daemon.check("b", PASS);
+    let mut daemon = Daemon::of_two();
     let moved = daemon.in_state(SlotState::Transition);
     assert_eq!(moved, daemon.slots("b"));
     let none = Recorded::default();
@@ -202,14 +213,8 @@ fn slots_that_moved_between_live_backends_become_stable_in_time() {
 
 #[test]
 fn a_backend_taken_out_of_the_file_serves_until_its_flows_are_gone() {
-    let mut daemon = Daemon::start(
-        desired(&[("a", 1, false), ("b", 1, false)]),
-        FakeDataplane::default(),
-    );
-    daemon.check("a", PASS);
-    daemon.check("b", PASS);
-    daemon.tick(TRANSITION, &Recorded::default());
-    daemon.tick(TRANSITION, &Recorded::default());
+    let mut daemon = Daemon::of_two();
+    daemon.come_to_rest();
     let b = daemon.id("b");
     daemon.reload(desired(&[("a", 1, false)]));
     let state = |daemon: &Daemon| daemon.writer.applied().backends.get(&b).map(|b| b.state);
@@ -228,20 +233,13 @@ fn a_backend_taken_out_of_the_file_serves_until_its_flows_are_gone() {
     assert_eq!(daemon.id("b"), b);
     assert!(daemon.slots("b") > 0);
     daemon.reload(desired(&[("a", 1, false)]));
-    for _ in 0..4 {
-        daemon.tick(TRANSITION, &Recorded::default());
-    }
+    daemon.come_to_rest();
     assert_eq!(state(&daemon), None);
 }
 
 #[test]
 fn a_leaving_backend_that_dies_lets_its_flows_go() {
-    let mut daemon = Daemon::start(
-        desired(&[("a", 1, false), ("b", 1, false)]),
-        FakeDataplane::default(),
-    );
-    daemon.check("a", PASS);
-    daemon.check("b", PASS);
+    let mut daemon = Daemon::of_two();
     let b = daemon.id("b");
     daemon.reload(desired(&[("a", 1, false)]));
     daemon.check("b", FAIL);
@@ -258,8 +256,7 @@ fn the_next_daemon_takes_over_what_the_last_one_left() {
     daemon.check("a", PASS);
     daemon.check("b", PASS);
     daemon.check("c", &[Event::Failed]);
-    daemon.tick(TRANSITION, &Recorded::default());
-    daemon.tick(TRANSITION, &Recorded::default());
+    daemon.come_to_rest();
     let (a, before) = (daemon.id("a"), daemon.writer.applied().clone());
 
     let left = FakeDataplane {
@@ -291,9 +288,7 @@ fn the_next_daemon_takes_over_what_the_last_one_left() {
     );
     assert_eq!(gone.slots("a"), 1021);
     assert_eq!(gone.writer.applied().backends.len(), 3);
-    for _ in 0..4 {
-        gone.tick(TRANSITION, &Recorded::default());
-    }
+    gone.come_to_rest();
     assert_eq!(gone.writer.applied().backends.len(), 1);
 }
 
@@ -304,9 +299,7 @@ fn an_id_is_never_given_twice() {
     let a = daemon.id("a");
     daemon.reload(desired(&[("x", 1, false)]));
     daemon.check("x", PASS);
-    for _ in 0..4 {
-        daemon.tick(TRANSITION, &Recorded::default());
-    }
+    daemon.come_to_rest();
     assert!(!daemon.writer.applied().backends.contains_key(&a));
     daemon.reload(desired(&[("a", 1, false)]));
     assert_ne!(daemon.id("a"), a);
@@ -329,14 +322,8 @@ fn a_write_that_failed_is_tried_again() {
 
 #[test]
 fn a_table_that_grows_keeps_the_former_one_until_its_flows_have_shown_themselves() {
-    let mut daemon = Daemon::start(
-        desired(&[("a", 1, false), ("b", 1, false)]),
-        FakeDataplane::default(),
-    );
-    daemon.check("a", PASS);
-    daemon.check("b", PASS);
-    daemon.tick(TRANSITION, &Recorded::default());
-    daemon.tick(TRANSITION, &Recorded::default());
+    let mut daemon = Daemon::of_two();
+    daemon.come_to_rest();
     let mut larger = desired(&[("a", 1, false), ("b", 1, false)]);
     larger.services[0].table_size = Some(2039);
     daemon.reload(larger);

@@ -24,6 +24,9 @@ pub const BACKUP: usize = WEIGHTS.len();
 
 pub const INTERVAL: Duration = Duration::from_millis(500);
 pub const TIMEOUT: Duration = Duration::from_millis(500);
+/// Everything but the two spreads is shown over this one.
+pub const FAMILY: Family = Family::V4;
+
 pub const RISE: u32 = 2;
 pub const FALL: u32 = 2;
 
@@ -67,8 +70,13 @@ impl Stage {
             topology,
             logs,
         };
-        let all: Vec<usize> = (0..=BACKUP).collect();
-        stage.start_apps(&all, progress)?;
+        for i in 0..=BACKUP {
+            stage.start_app(i)?;
+        }
+        for i in 0..=BACKUP {
+            let what = format!("starting {}", app_name(i));
+            progress.wait_for(what, PATIENCE, || stage.probe_app(i))?;
+        }
         stage.daemon.run()?;
         stage.wait_status("the daemon has checked every backend", progress, |status| {
             daemon::backends(status).all(|backend| backend["health"] == "up")
@@ -88,27 +96,22 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Starts applications, and waits until each answers at its own address.
-    pub fn start_apps(&mut self, which: &[usize], progress: &Progress) -> anyhow::Result<()> {
-        for &i in which {
-            let backend = &self.topology.backends[i];
-            let name = app_name(i);
-            let app = App::start(
-                &backend.netns,
-                &name,
-                &backend.addresses(),
-                self.logs.path(),
-            )?;
-            self.apps[i] = Some(app);
-        }
-        for &i in which {
-            let client = &self.client;
-            let app = self.apps[i].as_mut().context("just started")?;
-            progress.wait_for(format!("starting {}", app.name()), PATIENCE, || {
-                app.probe(client)
-            })?;
-        }
+    /// Starts an application, and does not wait for it.
+    pub fn start_app(&mut self, i: usize) -> anyhow::Result<()> {
+        let backend = &self.topology.backends[i];
+        let (name, addresses) = (app_name(i), backend.addresses());
+        let app = App::start(&backend.netns, &name, &addresses, self.logs.path())?;
+        self.apps[i] = Some(app);
         Ok(())
+    }
+
+    /// Whether an application answers at its own addresses, on its own host.
+    ///
+    /// # Errors
+    /// It does not, or has ended.
+    pub fn probe_app(&mut self, i: usize) -> anyhow::Result<()> {
+        let app = self.apps[i].as_mut().context("it does not run")?;
+        app.probe(&Client::new(&self.topology.lb))
     }
 
     /// SIGKILL.
@@ -131,7 +134,11 @@ impl Stage {
             ensure!(holds(&status), "status: {status:#}");
             Ok(status)
         });
-        status.with_context(|| self.daemon.log_tail())
+        status.or_else(|error| {
+            // The log has nothing to say of a Ctrl-C.
+            progress.check()?;
+            Err(error.context(self.daemon.log_tail()))
+        })
     }
 
     /// Leaves everything up and says how to explore and how to remove it.
@@ -171,11 +178,33 @@ pub fn web(family: Family) -> SocketAddr {
     vip(family, PORT)
 }
 
-/// Whether an application takes new flows as it should, in both families.
-pub fn takes(status: &Value, i: usize, should: bool) -> bool {
-    let name = app_name(i);
-    let mut known = daemon::backends(status).filter(|backend| backend["name"] == name.as_str());
-    known.all(|backend| backend["active"] == should)
+/// Whether each of these applications takes new flows of a family, or each does not.
+pub fn take(
+    status: &Value,
+    family: Family,
+    mut which: impl Iterator<Item = usize>,
+    should: bool,
+) -> bool {
+    let services = status["services"].as_array();
+    let service = services
+        .into_iter()
+        .flatten()
+        .find(|service| service["name"] == service_name(family));
+    let backends = service.and_then(|service| service["backends"].as_array());
+    which.all(|i| {
+        let name = app_name(i);
+        backends
+            .into_iter()
+            .flatten()
+            .any(|backend| backend["name"] == name.as_str() && backend["active"] == should)
+    })
+}
+
+const fn service_name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "web",
+        Family::V6 => "web-ipv6",
+    }
 }
 
 pub fn app_name(i: usize) -> String {
@@ -191,12 +220,12 @@ fn config(topology: &Topology) -> Config {
     // No flow is older than the demo, so that tables need not wait long for old ones to show themselves.
     Config::new(topology.interfaces())
         .timeouts("transition = \"1s\"")
-        .service(service("web", topology, Family::V4))
-        .service(service("web-ipv6", topology, Family::V6))
+        .service(service(topology, Family::V4))
+        .service(service(topology, Family::V6))
 }
 
-fn service(name: &str, topology: &Topology, family: Family) -> Service {
-    let mut service = Service::new(name, Protocol::Tcp, &[web(family)]).health(&format!(
+fn service(topology: &Topology, family: Family) -> Service {
+    let mut service = Service::new(service_name(family), Protocol::Tcp, &[web(family)]).health(&format!(
         "type = \"http\"\npath = \"/health\"\ninterval = \"{}ms\"\ntimeout = \"{}ms\"\nrise = {RISE}\nfall = {FALL}",
         INTERVAL.as_millis(),
         TIMEOUT.as_millis()

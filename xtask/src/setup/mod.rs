@@ -3,6 +3,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`rust`] | which compiler builds the kernel programs? |
+//! | [`choice`] | which toolchain is complete, by what the machine answered? |
 //! | [`linker`] | is there a linker for it? |
 //! | [`packages`] | are the tools of the tests there, and how do packages get here? |
 //! | [`python`] | can the test backends run? |
@@ -10,6 +11,7 @@
 //!
 //! Every step asks first, and does nothing if nothing is missing.
 
+pub mod choice;
 pub mod linker;
 pub mod packages;
 pub mod progress;

@@ -17,7 +17,7 @@ use aya::programs::{
     xdp::XdpMode as AttachMode,
 };
 
-use super::{object::Object, pins::Pins};
+use super::{links, object::Object, pins::Pins};
 use crate::{
     dataplane::{Attachment, Egress, Mode},
     desired::XdpMode,
@@ -82,17 +82,8 @@ fn attach_xdp(
         if !path.exists() {
             continue;
         }
-        match adopt_xdp(program, &path) {
-            Ok(()) => return Ok(mode),
-            // The interface that had this index is gone.
-            Err(error) => {
-                tracing::debug!(
-                    interface = name,
-                    error = format!("{error:#}"),
-                    "stale link removed"
-                );
-                fs::remove_file(&path)?;
-            }
+        if is_adopted(adopt_xdp(program, &path), name, &path)? {
+            return Ok(mode);
         }
     }
     let modes: &[Mode] = match wanted {
@@ -133,6 +124,17 @@ fn attach_xdp(
     Err(refusal.map_or_else(|| anyhow!("no mode left to try"), Into::into))
 }
 
+/// A link that cannot be adopted is of an interface that had this index before, and removed.
+fn is_adopted(result: anyhow::Result<()>, interface: &str, path: &Path) -> io::Result<bool> {
+    let Err(error) = result else {
+        return Ok(true);
+    };
+    let error = format!("{error:#}");
+    tracing::debug!(interface, error, "stale link removed");
+    fs::remove_file(path)?;
+    Ok(false)
+}
+
 fn adopt_xdp(program: &mut Xdp, path: &Path) -> anyhow::Result<()> {
     let link = FdLink::from(PinnedLink::from_pin(path)?);
     let id = program.attach_to_link(link.try_into()?)?;
@@ -159,18 +161,8 @@ fn attach_egress(
     index: u32,
 ) -> anyhow::Result<Egress> {
     let path = pins.links().join(format!("egress-{index}"));
-    if path.exists() {
-        match adopt_egress(program, &path) {
-            Ok(()) => return Ok(Egress::Tcx),
-            Err(error) => {
-                tracing::debug!(
-                    interface = name,
-                    error = format!("{error:#}"),
-                    "stale link removed"
-                );
-                fs::remove_file(&path)?;
-            }
-        }
+    if path.exists() && is_adopted(adopt_egress(program, &path), name, &path)? {
+        return Ok(Egress::Tcx);
     }
     let options = TcAttachOptions::TcxOrder(LinkOrder::default());
     let Ok(id) = program.attach_with_options(name, TcAttachType::Egress, options) else {
@@ -200,8 +192,15 @@ fn attach_filter(program: &mut SchedClassifier, name: &str) -> anyhow::Result<Eg
     Ok(Egress::Clsact)
 }
 
-/// Detaches from `attached`. Links go with their pins.
-pub fn detach(attached: &[Attached]) {
+/// Detaches from `attached`. The pins of links are left to be removed.
+pub fn detach(pins: &Pins, attached: &[Attached]) {
+    for path in fs::read_dir(pins.links()).into_iter().flatten().flatten() {
+        let path = path.path();
+        if let Err(error) = links::detach(&path) {
+            // It goes with its pin, a little later.
+            tracing::debug!(link = %path.display(), %error, "not detached at once");
+        }
+    }
     for Attached { attachment, .. } in attached {
         if attachment.egress == Egress::Clsact {
             let _ = tc::qdisc_detach_program(

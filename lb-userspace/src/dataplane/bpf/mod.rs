@@ -3,7 +3,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`object`] | what is loaded? |
-//! | [`pins`], [`attach`] | where does it stay, and which packets does it see? |
+//! | [`pins`], [`attach`], [`links`] | where does it stay, and which packets does it see? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
 //! | [`flows`], [`counters`] | what do the programs tell? |
 //! | [`mapped`], [`batch`], [`wire`], [`host`] | how are maps, addresses and the host read? |
@@ -15,6 +15,7 @@ mod counters;
 mod filters;
 mod flows;
 mod host;
+mod links;
 mod listeners;
 mod mapped;
 mod object;
@@ -26,7 +27,10 @@ mod wire;
 use std::{fmt, mem::offset_of, sync::atomic::Ordering};
 
 use anyhow::Context as _;
-use aya::{maps::Array, programs::Xdp};
+use aya::{
+    maps::Array,
+    programs::{SchedClassifier, Xdp},
+};
 use aya_log::EbpfLogger;
 use lb_common::{layout, service::Control};
 
@@ -148,9 +152,14 @@ impl BpfDataplane {
         self.object.xdp()
     }
 
+    /// The same for the tc egress program.
+    pub fn egress(&mut self) -> anyhow::Result<&mut SchedClassifier> {
+        self.object.egress()
+    }
+
     /// Takes programs, maps and pins away.
     pub fn detach(self) -> anyhow::Result<()> {
-        attach::detach(&self.attached);
+        attach::detach(&self.pins, &self.attached);
         self.pins.remove().context("removing the pins")
     }
 }

@@ -40,7 +40,7 @@ const PINNED: &[&str] = &[
 ];
 
 /// How much the programs say; what they do not say costs nothing, because the verifier removes it.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, PartialOrd, clap::ValueEnum)]
 #[repr(u8)]
 pub enum KernelLog {
     #[default]

@@ -1,22 +1,22 @@
 //! One backend is killed in the middle of traffic.
 
-use std::time::{Duration, Instant};
+use std::{
+    iter,
+    time::{Duration, Instant},
+};
 
 use anyhow::ensure;
 use serde_json::json;
-use shunt_tests::{
-    Family,
-    client::{
-        spread::Spread,
-        traffic::{Question, Sample, Traffic, summary},
-    },
+use shunt_tests::client::{
+    spread::Spread,
+    traffic::{Question, Sample, Traffic, summary},
 };
 
 use super::{THREADS, seconds};
 use crate::demo::{
     progress::Progress,
     report::Report,
-    stage::{EJECTION, PATIENCE, Stage, WEIGHTS, app_name, takes, web},
+    stage::{EJECTION, FAMILY, PATIENCE, Stage, WEIGHTS, app_name, take, web},
 };
 
 const STEP: &str = "one backend killed";
@@ -31,20 +31,14 @@ const SOME: u64 = 500;
 
 pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyhow::Result<()> {
     let name = app_name(VICTIM);
-    let traffic = Traffic::start(
-        &stage.client,
-        Question::Http,
-        web(Family::V4),
-        THREADS,
-        PAUSE,
-    );
+    let traffic = Traffic::start(&stage.client, Question::Http, web(FAMILY), THREADS, PAUSE);
     wait_requests(&traffic, progress, "requests before the kill")?;
     let killed = Instant::now();
     stage.kill_app(VICTIM)?;
     stage.wait_status(
         &format!("{name} is killed; the daemon notices"),
         progress,
-        |status| takes(status, VICTIM, false),
+        |status| take(status, FAMILY, iter::once(VICTIM), false),
     )?;
     let ejected = Instant::now();
     wait_requests(&traffic, progress, "requests after the ejection")?;

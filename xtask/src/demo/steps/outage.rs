@@ -1,15 +1,14 @@
 //! All primaries are dead: the backup serves.
 
-use std::time::Instant;
+use std::{iter, time::Instant};
 
 use serde_json::json;
-use shunt_tests::Family;
 
 use super::{ask, seconds};
 use crate::demo::{
     progress::Progress,
     report::Report,
-    stage::{BACKUP, EJECTION, Stage, WEIGHTS, app_name, takes},
+    stage::{BACKUP, EJECTION, FAMILY, Stage, WEIGHTS, app_name, take},
 };
 
 const STEP: &str = "all primaries killed";
@@ -24,10 +23,12 @@ pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyho
     stage.wait_status(
         "the other primaries are killed; the daemon notices",
         progress,
-        |status| (0..WEIGHTS.len()).all(|i| takes(status, i, false)) && takes(status, BACKUP, true),
+        |status| {
+            take(status, FAMILY, 0..BACKUP, false) && take(status, FAMILY, iter::once(BACKUP), true)
+        },
     )?;
     let time = killed.elapsed();
-    let spread = ask(stage, Family::V4, progress, REQUESTS)?;
+    let spread = ask(stage, FAMILY, progress, REQUESTS)?;
     progress.done(format!(
         "all primaries killed: {backup} promoted after {}, and serves {} of {REQUESTS} requests",
         seconds(time),

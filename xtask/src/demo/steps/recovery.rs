@@ -1,15 +1,19 @@
 //! The primaries return: the backup stands down.
 
-use std::time::Instant;
+use std::{
+    iter,
+    time::{Duration, Instant},
+};
 
+use anyhow::{Context as _, ensure};
 use serde_json::json;
-use shunt_tests::Family;
+use shunt_tests::wait::Hopeless;
 
 use super::{ask, seconds, shares, spread::is_near};
 use crate::demo::{
     progress::Progress,
     report::Report,
-    stage::{BACKUP, RETURN, Stage, WEIGHTS, app_name, takes},
+    stage::{BACKUP, FAMILY, PATIENCE, RETURN, Stage, WEIGHTS, app_name, take},
 };
 
 const STEP: &str = "primaries restarted";
@@ -19,18 +23,13 @@ const TOLERANCE: f64 = 0.20;
 
 pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyhow::Result<()> {
     let backup = app_name(BACKUP);
-    let primaries: Vec<usize> = (0..WEIGHTS.len()).collect();
-    stage.start_apps(&primaries, progress)?;
-    let started = Instant::now();
-    stage.wait_status(
-        "the primaries are back; the daemon notices",
-        progress,
-        |status| (0..WEIGHTS.len()).all(|i| takes(status, i, true)) && takes(status, BACKUP, false),
-    )?;
-    let time = started.elapsed();
-    let spread = ask(stage, Family::V4, progress, REQUESTS)?;
+    for i in 0..WEIGHTS.len() {
+        stage.start_app(i)?;
+    }
+    let time = wait_return(stage, progress)?;
+    let spread = ask(stage, FAMILY, progress, REQUESTS)?;
     progress.done(format!(
-        "primaries restarted: all in use after {}, {backup} stands down; {}",
+        "primaries restarted: each in use {} after it answered at the latest, {backup} stands down; {}",
         seconds(time),
         shares(&spread)
     ));
@@ -38,7 +37,7 @@ pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyho
     let limit = format!("≤ {}", seconds(RETURN));
     report.expect(
         STEP,
-        "time until all are in use",
+        "slowest primary to be used again",
         limit,
         seconds(time),
         time <= RETURN,
@@ -78,4 +77,34 @@ pub fn run(stage: &mut Stage, progress: &Progress, report: &mut Report) -> anyho
         }),
     );
     Ok(())
+}
+
+/// Waits until all primaries are in use and the backup is not. Returns how long the slowest to be taken answered in vain.
+fn wait_return(stage: &mut Stage, progress: &Progress) -> anyhow::Result<Duration> {
+    let mut answers = [None; WEIGHTS.len()];
+    let mut is_used = [None; WEIGHTS.len()];
+    progress.wait_for("the primaries return; the daemon notices", PATIENCE, || {
+        for (i, since) in answers.iter_mut().enumerate() {
+            match stage.probe_app(i) {
+                Ok(()) => _ = since.get_or_insert_with(Instant::now),
+                Err(ended) if ended.is::<Hopeless>() => return Err(ended),
+                Err(_) => {}
+            }
+        }
+        let status = stage.daemon.status()?;
+        for (i, since) in is_used.iter_mut().enumerate() {
+            if take(&status, FAMILY, iter::once(i), true) {
+                since.get_or_insert_with(Instant::now);
+            }
+        }
+        let is_done =
+            is_used.iter().all(Option::is_some) && take(&status, FAMILY, iter::once(BACKUP), false);
+        ensure!(is_done, "status: {status:#}");
+        Ok(())
+    })?;
+    let times = answers
+        .into_iter()
+        .zip(is_used)
+        .filter_map(|(answers, is_used)| Some(is_used?.saturating_duration_since(answers?)));
+    times.max().context("there are primaries")
 }

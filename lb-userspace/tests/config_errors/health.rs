@@ -1,0 +1,78 @@
+//! Mistakes in `[service.health]`.
+
+use crate::says;
+
+#[test]
+fn each_says_where_and_what() {
+    says(&[
+        (
+            "an unknown key of the check",
+            &[(r#"path = "/health""#, r#"paht = "/health""#)],
+            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of fall, host, interval, path, rise, timeout, type
+  help: did you mean `path`?",
+        ),
+        (
+            "a check to come",
+            &[(r#"type = "http""#, r#"type = "grpc""#)],
+            r#"shunt.toml:9:8: service[web].health.type: found "grpc", which is not supported yet, expected "tcp", "http" or "none""#,
+        ),
+        (
+            "an unknown check",
+            &[(r#"type = "http""#, r#"type = "htttp""#)],
+            r#"shunt.toml:9:8: service[web].health.type: found "htttp", expected "tcp", "http" or "none"
+  help: did you mean "http"?"#,
+        ),
+        (
+            "a path with a tcp check",
+            &[(r#"type = "http""#, r#"type = "tcp""#)],
+            r#"shunt.toml:10:8: service[web].health.path: found "/health", expected no such key with type = "tcp"
+  help: remove the key, or write type = "http""#,
+        ),
+        (
+            "an interval with no check",
+            &[(
+                r#"protocol = "udp""#,
+                r#"protocol = "udp"
+health.interval = "1s""#,
+            )],
+            r#"shunt.toml:25:19: service[dns].health.interval: found "1s", expected no such key with type = "none", the default of a UDP service
+  help: remove the key, or write type = "tcp" or "http""#,
+        ),
+        (
+            "a relative path",
+            &[(r#"path = "/health""#, r#"path = "health""#)],
+            r#"shunt.toml:10:8: service[web].health.path: found "health", expected a path as in a URL, such as "/health""#,
+        ),
+        (
+            "a path with a blank",
+            &[(r#"path = "/health""#, r#"path = "/he alth""#)],
+            r#"shunt.toml:10:8: service[web].health.path: found "/he alth", expected a path as in a URL, such as "/health""#,
+        ),
+        (
+            "a host that is none",
+            &[(r#"path = "/health""#, r#"host = "app example""#)],
+            r#"shunt.toml:10:8: service[web].health.host: found "app example", expected a host name, with a port or without, such as "app.example""#,
+        ),
+        (
+            "an interval without a unit",
+            &[(r#"path = "/health""#, "interval = 2")],
+            r#"shunt.toml:10:12: service[web].health.interval: found 2, a number without a unit, expected a duration from 1ms to 1day, such as "500ms", "2s" or "1h"
+  help: write "2s" if seconds are meant"#,
+        ),
+        (
+            "a timeout of nothing",
+            &[(r#"path = "/health""#, r#"timeout = "0ms""#)],
+            r#"shunt.toml:10:11: service[web].health.timeout: found "0ms", expected a duration from 1ms to 1day, such as "500ms", "2s" or "1h""#,
+        ),
+        (
+            "rise 0",
+            &[(r#"path = "/health""#, "rise = 0")],
+            "shunt.toml:10:8: service[web].health.rise: found 0, expected a whole number from 1 to 1000",
+        ),
+        (
+            "a fraction of a fall",
+            &[(r#"path = "/health""#, "fall = 2.5")],
+            "shunt.toml:10:8: service[web].health.fall: found 2.5, expected a whole number from 1 to 1000",
+        ),
+    ]);
+}

@@ -1,0 +1,81 @@
+//! Packet tables: rows of (description, setup, packet in, verdict, packet out), run through the real compiled
+//! programs with `BPF_PROG_TEST_RUN` and compared byte for byte with packets that independent code made.
+//!
+//! | module | rows about |
+//! |---|---|
+//! | [`forward`] | where a client's packet goes, and how it is changed |
+//! | [`stays`] | what is not forwarded: not ours, nobody there, no hops left |
+//! | [`headers`] | tags, options, extension headers, fragments, other protocols |
+//! | [`malformed`] | headers that lie or end too early |
+//! | [`reply`] | a backend's packets, arriving and leaving |
+//! | [`slots`] | slots in every state, and flags that open a flow or do not |
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod forward;
+mod headers;
+mod malformed;
+mod reply;
+mod slots;
+mod stays;
+mod support;
+mod torn;
+
+use std::collections::BTreeSet;
+
+use support::{plan::Kind, row::Row, world};
+
+/// Every row there is.
+fn rows() -> Vec<Row> {
+    let topics: [fn(Kind) -> Vec<Row>; 6] = [
+        forward::rows,
+        stays::rows,
+        headers::rows,
+        malformed::rows,
+        reply::rows,
+        slots::rows,
+    ];
+    topics
+        .iter()
+        .flat_map(|topic| Kind::ALL.into_iter().flat_map(topic))
+        .collect()
+}
+
+#[test]
+fn every_row_becomes_what_it_says() {
+    let rows = rows();
+    world::with(|world| {
+        let failures: Vec<_> = rows
+            .iter()
+            .filter_map(|row| {
+                let error = world.check(row).err()?;
+                Some(format!("{}\n  {error:#}", row.description))
+            })
+            .collect();
+        anyhow::ensure!(
+            failures.is_empty(),
+            "{} of {} rows failed\n\n{}",
+            failures.len(),
+            rows.len(),
+            failures.join("\n")
+        );
+        println!("{} rows", rows.len());
+        Ok(())
+    });
+}
+
+#[test]
+fn descriptions_are_unique() {
+    let rows = rows();
+    let mut known = BTreeSet::new();
+    let twice: Vec<_> = rows
+        .iter()
+        .map(|row| &row.description)
+        .filter(|description| !known.insert(*description))
+        .collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}

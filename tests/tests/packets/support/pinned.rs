@@ -1,0 +1,155 @@
+//! What the programs count and remember, read from the pins as anybody with the right could.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use aya::{
+    Pod,
+    maps::{Array, HashMap, Map, MapData, PerCpuArray},
+};
+use lb_common::{
+    address::{Address, V4, V6},
+    flow::{FlowRecord, ReverseRecord, Seen, Tuple},
+    layout,
+    verdict::{Event, Verdict},
+};
+
+/// Sums over all CPUs, by index.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    pub verdicts: Vec<u64>,
+    pub events: Vec<u64>,
+}
+
+pub struct Counters {
+    verdicts: PerCpuArray<MapData, u64>,
+    events: PerCpuArray<MapData, u64>,
+}
+
+impl Counters {
+    pub fn open(pins: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            verdicts: PerCpuArray::try_from(Map::PerCpuArray(open(pins, layout::VERDICTS)?))?,
+            events: PerCpuArray::try_from(Map::PerCpuArray(open(pins, layout::EVENTS)?))?,
+        })
+    }
+
+    pub fn read(&self) -> anyhow::Result<Counts> {
+        Ok(Counts {
+            verdicts: totals(&self.verdicts, Verdict::COUNT)?,
+            events: totals(&self.events, Event::COUNT)?,
+        })
+    }
+}
+
+fn totals(map: &PerCpuArray<MapData, u64>, count: u32) -> anyhow::Result<Vec<u64>> {
+    (0..count)
+        .map(|index| Ok(map.get(&index, 0)?.iter().sum()))
+        .collect()
+}
+
+/// Says that packets may be transmitted on an interface, as attaching to it does.
+pub fn open_port(pins: &Path, index: u32, is_open: bool) -> anyhow::Result<()> {
+    let mut ports: Array<_, u32> = Array::try_from(Map::Array(open(pins, layout::PORTS)?))?;
+    Ok(ports.set(index, u32::from(is_open), 0)?)
+}
+
+/// What is remembered of flows, in both families.
+pub struct Memory {
+    v4: Tables<V4>,
+    v6: Tables<V6>,
+}
+
+struct Tables<A> {
+    flows: [HashMap<MapData, Tuple<A>, FlowRecord>; 2],
+    reverse: [HashMap<MapData, Tuple<A>, ReverseRecord<A>>; 2],
+}
+
+impl Memory {
+    pub fn open(pins: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            v4: Tables {
+                flows: [
+                    hash(pins, layout::FLOWS_HALF_V4)?,
+                    hash(pins, layout::FLOWS_V4)?,
+                ],
+                reverse: [
+                    hash(pins, layout::REVERSE_HALF_V4)?,
+                    hash(pins, layout::REVERSE_V4)?,
+                ],
+            },
+            v6: Tables {
+                flows: [
+                    hash(pins, layout::FLOWS_HALF_V6)?,
+                    hash(pins, layout::FLOWS_V6)?,
+                ],
+                reverse: [
+                    hash(pins, layout::REVERSE_HALF_V6)?,
+                    hash(pins, layout::REVERSE_V6)?,
+                ],
+            },
+        })
+    }
+
+    /// Forgets every flow.
+    pub fn clear(&mut self) -> anyhow::Result<()> {
+        self.v4.clear()?;
+        self.v6.clear()
+    }
+
+    /// Makes every flow one that was last seen when the machine started.
+    pub fn age(&mut self) -> anyhow::Result<()> {
+        self.v4.age()?;
+        self.v6.age()
+    }
+}
+
+impl<A: Address> Tables<A>
+where
+    Tuple<A>: Pod,
+    ReverseRecord<A>: Pod,
+{
+    fn clear(&mut self) -> anyhow::Result<()> {
+        self.flows.iter_mut().try_for_each(clear)?;
+        self.reverse.iter_mut().try_for_each(clear)
+    }
+
+    fn age(&mut self) -> anyhow::Result<()> {
+        let seen = Seen::at(0);
+        for map in &mut self.flows {
+            update(map, |record| FlowRecord { seen, ..record })?;
+        }
+        for map in &mut self.reverse {
+            update(map, |record| ReverseRecord { seen, ..record })?;
+        }
+        Ok(())
+    }
+}
+
+fn clear<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>) -> anyhow::Result<()> {
+    let keys: Vec<K> = map.keys().collect::<Result<_, _>>()?;
+    for key in keys {
+        map.remove(&key)?;
+    }
+    Ok(())
+}
+
+fn update<K: Pod, V: Pod>(
+    map: &mut HashMap<MapData, K, V>,
+    change: impl Fn(V) -> V,
+) -> anyhow::Result<()> {
+    let entries: Vec<(K, V)> = map.iter().collect::<Result<_, _>>()?;
+    for (key, value) in entries {
+        map.insert(key, change(value), 0)?;
+    }
+    Ok(())
+}
+
+fn hash<K: Pod, V: Pod>(pins: &Path, name: &str) -> anyhow::Result<HashMap<MapData, K, V>> {
+    Ok(HashMap::try_from(Map::LruHashMap(open(pins, name)?))?)
+}
+
+fn open(pins: &Path, name: &str) -> anyhow::Result<MapData> {
+    let path: PathBuf = pins.join(format!("maps-v{}", layout::VERSION)).join(name);
+    MapData::from_pin(&path).with_context(|| format!("opening the pinned map {name}"))
+}

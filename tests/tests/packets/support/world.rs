@@ -1,0 +1,336 @@
+//! The real programs, loaded and configured as the daemon does it, in a namespace of the test's own.
+
+use std::{
+    collections::BTreeMap,
+    panic,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use aya::programs::{TestRun as _, TestRunOptions};
+use lb_common::{
+    backend::{BackendId, BackendState},
+    slot::Slot,
+    verdict::{Event, Verdict},
+};
+use lb_userspace::{
+    dataplane::{
+        BackendEntry, Dataplane as _, Listener, Op,
+        bpf::{BpfDataplane, KernelLog},
+    },
+    desired::{DaemonSettings, Protocol, Redirect, Timeouts, XdpMode},
+};
+
+use super::{
+    namespace,
+    pinned::{self, Counters, Memory},
+    plan::{self, Host, Kind, Port},
+    report,
+    row::{Program, Row, Step},
+};
+
+/// After which a UDP flow, and a half-open one, is forgotten. Rows make flows as old as the machine, which
+/// has to be older than this.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+pub struct World {
+    dataplane: BpfDataplane,
+    counters: Counters,
+    memory: Memory,
+}
+
+/// What became of one packet.
+#[derive(Debug)]
+pub struct Ran {
+    pub verdict: Verdict,
+    pub output: Vec<u8>,
+    /// Each as often as it happened, in the order of [`Event::ALL`].
+    pub events: Vec<Event>,
+}
+
+/// Runs `test` in a new world, on a thread of its own: namespaces, mounts, pins and maps end with it.
+pub fn with(test: impl FnOnce(&mut World) -> anyhow::Result<()> + Send) {
+    let result = thread::scope(|scope| {
+        scope
+            .spawn(|| World::new().and_then(|mut world| test(&mut world)))
+            .join()
+    });
+    match result {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => panic!("{error:#}"),
+        Err(panic) => panic::resume_unwind(panic),
+    }
+}
+
+impl World {
+    fn new() -> anyhow::Result<Self> {
+        namespace::enter()?;
+        let pins = Path::new(namespace::BPF_FS).join("shunt");
+        let start = Instant::now();
+        let dataplane = BpfDataplane::open(&settings(pins.clone()), KernelLog::Off)?;
+        println!("loaded in {} ms", start.elapsed().as_millis());
+        for port in Port::ALL {
+            pinned::open_port(&pins, port as u32, port.is_open())?;
+        }
+        let mut world = Self {
+            dataplane,
+            counters: Counters::open(&pins)?,
+            memory: Memory::open(&pins)?,
+        };
+        world.reset()?;
+        world.dataplane.apply(&Op::SetListeners {
+            listeners: listeners(),
+        })?;
+        Ok(world)
+    }
+
+    /// As before the first row: backends alive, nothing remembered, stable tables.
+    pub fn reset(&mut self) -> anyhow::Result<()> {
+        self.memory.clear()?;
+        for kind in Kind::ALL {
+            for host in Host::BACKENDS {
+                self.put(kind, host, 1, BackendState::Alive)?;
+            }
+            let slots = vec![Slot::stable(kind.id(Host::Local))];
+            self.dataplane.apply(&Op::WriteTable {
+                pool: kind.pool(),
+                slots,
+            })?;
+            self.dataplane
+                .apply(&Op::ForgetFormer { pool: kind.pool() })?;
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        kind: Kind,
+        host: Host,
+        generation: u16,
+        state: BackendState,
+    ) -> anyhow::Result<()> {
+        let id = kind.id_of(host, generation);
+        let backend = BackendEntry {
+            address: kind.backend(host),
+            protocol: kind.protocol,
+            state,
+            identity: id.bits(),
+        };
+        Ok(self.dataplane.apply(&Op::PutBackend { id, backend })?)
+    }
+
+    /// Runs a row from a fresh start and compares all of it.
+    pub fn check(&mut self, row: &Row) -> anyhow::Result<()> {
+        self.prepare(row)?;
+        let ran = self.run(row.program, &row.input)?;
+        if ran.verdict != row.verdict || ran.output != row.output {
+            bail!(
+                "expected verdict {}, found {}\n{}",
+                row.verdict.name(),
+                ran.verdict.name(),
+                report::difference(&row.output, &ran.output)
+            );
+        }
+        if let Some(events) = &row.events {
+            let mut expected = events.clone();
+            expected.sort_by_key(|event| event.index());
+            ensure!(
+                ran.events == expected,
+                "expected events {expected:?}, found {:?}",
+                ran.events
+            );
+        }
+        Ok(())
+    }
+
+    /// Brings about what the row starts from.
+    pub fn prepare(&mut self, row: &Row) -> anyhow::Result<()> {
+        self.reset()?;
+        for step in &row.setup {
+            self.step(row.kind, step)
+                .with_context(|| format!("at step {step:?}"))?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, kind: Kind, step: &Step) -> anyhow::Result<()> {
+        let pool = kind.pool();
+        match step {
+            Step::Table(slots) => self.dataplane.apply(&Op::WriteTable {
+                pool,
+                slots: slots.clone(),
+            })?,
+            Step::Slots(slots) => self.dataplane.apply(&Op::StepSlots {
+                pool,
+                slots: (0..).zip(slots.iter().copied()).collect(),
+            })?,
+            Step::Backend(host, generation, state) => self.put(kind, *host, *generation, *state)?,
+            Step::Age => self.memory.age()?,
+            Step::Seen(program, packet, verdict) => {
+                let ran = self.run(*program, &packet.bytes())?;
+                ensure!(
+                    ran.verdict == *verdict,
+                    "expected verdict {}, found {}",
+                    verdict.name(),
+                    ran.verdict.name()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one packet. Exactly one verdict counter moves by exactly one, the return value is the verdict's own,
+    /// and what is passed on under a name that does not say "rewritten" is what came in.
+    pub fn run(&mut self, program: Program, input: &[u8]) -> anyhow::Result<Ran> {
+        let before = self.counters.read()?;
+        let (code, output) = match program {
+            Program::Xdp(port) => self.run_xdp(port, input)?,
+            Program::Egress => self.run_egress(input)?,
+        };
+        let after = self.counters.read()?;
+
+        let verdicts = moved(Verdict::ALL, &before.verdicts, &after.verdicts);
+        let [verdict] = verdicts[..] else {
+            bail!("expected one verdict counter to move by one, found {verdicts:?}");
+        };
+        ensure!(
+            verdict.is_egress() == (program == Program::Egress),
+            "verdict {} counts packets of the other program",
+            verdict.name()
+        );
+        ensure!(
+            code == returned(verdict),
+            "verdict {} returns {}, found {code}",
+            verdict.name(),
+            returned(verdict)
+        );
+        if !rewrites(verdict) && output != input {
+            bail!(
+                "verdict {} changed the packet\n{}",
+                verdict.name(),
+                report::difference(input, &output)
+            );
+        }
+        let mut events = moved(Event::ALL, &before.events, &after.events);
+        // Depends on what the cache holds of the rows before.
+        events.retain(|&event| event != Event::HopAsked);
+        Ok(Ran {
+            verdict,
+            output,
+            events,
+        })
+    }
+
+    fn run_xdp(&mut self, port: Port, input: &[u8]) -> anyhow::Result<(u32, Vec<u8>)> {
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let context: Vec<u8> = [0, input.len() as u32, 0, port as u32, 0, 0]
+            .into_iter()
+            .flat_map(u32::to_ne_bytes)
+            .collect();
+        let mut output = vec![0; input.len() + 64];
+        let result = self.dataplane.xdp()?.test_run(TestRunOptions {
+            data_in: Some(input),
+            data_out: Some(&mut output),
+            ctx_in: Some(&context),
+            ..TestRunOptions::default()
+        })?;
+        output.truncate(result.data_size_out as usize);
+        Ok((result.return_value, output))
+    }
+
+    fn run_egress(&mut self, input: &[u8]) -> anyhow::Result<(u32, Vec<u8>)> {
+        let mut output = vec![0; input.len() + 64];
+        let result = self.dataplane.egress()?.test_run(TestRunOptions {
+            data_in: Some(input),
+            data_out: Some(&mut output),
+            ..TestRunOptions::default()
+        })?;
+        output.truncate(result.data_size_out as usize);
+        Ok((result.return_value, output))
+    }
+}
+
+/// Each counter as often as it moved.
+fn moved<T: Copy>(names: &[T], before: &[u64], after: &[u64]) -> Vec<T> {
+    names
+        .iter()
+        .zip(before.iter().zip(after))
+        .flat_map(|(&name, (before, after))| (*before..*after).map(move |_| name))
+        .collect()
+}
+
+/// What a program returns with a verdict: `XDP_DROP` 1, `XDP_PASS` 2, `XDP_TX` 3, `XDP_REDIRECT` 4;
+/// `TC_ACT_UNSPEC` -1, `TC_ACT_SHOT` 2.
+fn returned(verdict: Verdict) -> u32 {
+    match verdict {
+        Verdict::NoBackend | Verdict::RewriteFailed => 1,
+        Verdict::NotOurs
+        | Verdict::Fragment
+        | Verdict::Malformed
+        | Verdict::TtlExceeded
+        | Verdict::ForwardStack
+        | Verdict::ReplyStack => 2,
+        Verdict::ForwardSame | Verdict::ReplySame => 3,
+        Verdict::ForwardOther | Verdict::ReplyOther => 4,
+        Verdict::EgressNotOurs | Verdict::EgressReply => u32::MAX,
+        Verdict::EgressFailed => 2,
+    }
+}
+
+/// Whether the packet changes. A reply through the kernel is rewritten when it leaves.
+pub fn rewrites(verdict: Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::ForwardSame
+            | Verdict::ForwardOther
+            | Verdict::ForwardStack
+            | Verdict::ReplySame
+            | Verdict::ReplyOther
+            | Verdict::EgressReply
+    )
+}
+
+fn settings(pin_dir: PathBuf) -> DaemonSettings {
+    DaemonSettings {
+        interfaces: Vec::new(),
+        xdp_mode: XdpMode::Auto,
+        redirect: Redirect::Always,
+        socket: PathBuf::new(),
+        http: None,
+        pin_dir,
+        seed: 7,
+        timeouts: Timeouts {
+            transition: TIMEOUT,
+            tcp: TIMEOUT,
+            half_open: TIMEOUT,
+            udp: TIMEOUT,
+        },
+    }
+}
+
+fn listeners() -> BTreeMap<Listener, u16> {
+    let mut listeners = BTreeMap::new();
+    for kind in Kind::ALL {
+        let own_port = match kind.protocol {
+            Protocol::Tcp => plan::TCP_PORT,
+            Protocol::Udp => plan::UDP_PORT,
+        };
+        for (port, pool) in [
+            (plan::VIP_PORT, kind.pool()),
+            (own_port, kind.pool()),
+            (plan::EMPTY_PORT, plan::EMPTY_POOL),
+        ] {
+            let listener = Listener {
+                address: kind.at(Host::Vip, port),
+                protocol: kind.protocol,
+            };
+            listeners.insert(listener, pool);
+        }
+    }
+    listeners
+}
+
+/// Nobody's slot.
+pub const NOBODY: Slot = Slot::stable(BackendId::NOBODY);
