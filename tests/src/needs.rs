@@ -18,6 +18,7 @@ use std::{
     io::Write as _,
     path::Path,
     process::{Command, Stdio},
+    thread,
 };
 
 /// Names the file that tests which cannot run are written to, a line each: its name, a tab, the reason.
@@ -80,6 +81,14 @@ pub fn module(name: &str) -> Need {
     Err(format!("needs the kernel module {name}"))
 }
 
+/// The project's own files: README, examples, the `xtask` beside the tests.
+pub fn sources() -> Need {
+    if crate::app::directory().exists() {
+        return Ok(());
+    }
+    Err("needs the project's files, which are not on this machine".to_owned())
+}
+
 /// So much memory, free or not, in MiB.
 pub fn memory(mebibytes: u64) -> Need {
     let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -117,9 +126,12 @@ pub fn fastapi() -> Need {
     }
 }
 
-/// Says that the test `here` is in does not run. Called by the macro.
+/// Says that the test that runs on this thread, in the crate of `here`, does not run. Called by the macro.
 pub fn not_run(here: &str, reason: &str) {
-    let test = here.strip_suffix("::here").unwrap_or(here);
+    let krate = here.split("::").next().unwrap_or(here);
+    // Whose function it is, wherever in it or below it the need is said.
+    let thread = thread::current();
+    let test = format!("{krate}::{}", thread.name().unwrap_or("unknown"));
     println!("not run: {test}: {reason}");
     let Some(path) = env::var_os(FILE) else {
         return;
@@ -132,7 +144,8 @@ pub fn not_run(here: &str, reason: &str) {
         .and_then(|mut file| file.write_all(line.as_bytes()));
     if let Err(error) = written {
         // Else the test would count as passed.
-        panic!("{} cannot be written: {error}", path.display());
+        eprintln!("{} cannot be written: {error}", path.display());
+        std::process::abort();
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{env, path::PathBuf, process::Command};
 
 use serde_json::Value;
+use shunt_tests::needs;
 
 /// Beside `target/debug/deps/demo-…`, where `cargo xtask` was built.
 fn xtask() -> PathBuf {
@@ -17,6 +18,7 @@ fn xtask() -> PathBuf {
 
 #[test]
 fn every_expectation_holds() {
+    needs!(needs::sources());
     let output = Command::new(xtask())
         .args(["demo", "--json"])
         .output()

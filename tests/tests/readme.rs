@@ -7,6 +7,7 @@ use shunt_tests::{
     Protocol, app,
     config::Config,
     daemon::{self, Daemon},
+    needs,
     scratch::Scratch,
     topology::{Shape, Topology},
 };
@@ -58,6 +59,7 @@ fn blocks(readme: &str, language: &str) -> Vec<String> {
 
 #[test]
 fn every_command_is_accounted_for() {
+    needs!(needs::sources());
     let typed: BTreeSet<String> = blocks(&readme(), "console")
         .iter()
         .flat_map(|block| block.lines())
@@ -81,6 +83,7 @@ fn every_command_is_accounted_for() {
 
 #[test]
 fn its_configurations_load_and_its_commands_run() {
+    needs!(needs::sources());
     let scratch = Scratch::new("readme").unwrap();
     let file = scratch.join("shunt.toml");
     let configurations = blocks(&readme(), "toml");
@@ -106,6 +109,7 @@ fn its_configurations_load_and_its_commands_run() {
 
 #[test]
 fn a_running_daemon_answers_as_it_says() {
+    needs!(needs::sources());
     let topology = Topology::new(Shape::Local, 1).unwrap();
     let _servers = topology.serve(Protocol::Tcp).unwrap();
     let service = topology.service("web", Protocol::Tcp, shunt_tests::Family::V4, 80);

@@ -16,6 +16,7 @@ use shunt_tests::{
         session::Sessions,
         traffic::{Question, Traffic, summary},
     },
+    needs,
     netns::Netns,
     process::Process,
     scratch::Scratch,
@@ -142,6 +143,7 @@ fn traffic_shows_when_a_server_ended() {
 
 #[test]
 fn the_application_answers_and_fails_on_request() {
+    needs!(needs::fastapi());
     let topology = Topology::new(Shape::Local, 1).unwrap();
     let client = Client::new(&topology.client);
     let logs = Scratch::new("logs").unwrap();

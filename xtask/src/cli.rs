@@ -21,7 +21,7 @@ pub enum Verb {
     Run(RunOptions),
     /// Watch real HTTP traffic balanced in XDP; needs root for network namespaces
     Demo(demo::Options),
-    /// Lints, then every test; needs root for network namespaces
+    /// Lints, then every test, here and in virtual machines; needs root for network namespaces
     Test(TestOptions),
     /// Formatting and clippy, for the host and for the kernel programs
     Lint,

@@ -23,7 +23,7 @@ use std::{fs, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use crate::{cli::SetupOptions, paths};
+use crate::{cli::SetupOptions, paths, vm};
 
 /// What the machine has to be able to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,6 +31,8 @@ pub enum Scope {
     Build,
     /// Building, and the tools and backends of the tests and of the demo.
     Test,
+    /// All that, and virtual machines.
+    Machines,
 }
 
 /// What to do about what is missing.
@@ -44,7 +46,7 @@ pub fn command(options: &SetupOptions) -> Result<ExitCode> {
     let scope = if options.only_build {
         Scope::Build
     } else {
-        Scope::Test
+        Scope::Machines
     };
     if !options.check {
         ensure(scope)?;
@@ -71,6 +73,7 @@ fn steps(scope: Scope, policy: Policy) -> impl Iterator<Item = Result<()>> {
     let test: &[fn(Scope, Policy) -> Result<()>] = match scope {
         Scope::Build => &[],
         Scope::Test => &[packages::step, python::step],
+        Scope::Machines => &[packages::step, python::step, vm::setup],
     };
     build
         .iter()
@@ -79,7 +82,7 @@ fn steps(scope: Scope, policy: Policy) -> impl Iterator<Item = Result<()>> {
 }
 
 /// Held until it is dropped: two checkouts must not install the same things at the same time.
-fn lock() -> Result<fs::File> {
+pub fn lock() -> Result<fs::File> {
     let path = paths::cache().join("setup.lock");
     fs::create_dir_all(paths::cache())
         .and_then(|()| fs::File::create(&path))

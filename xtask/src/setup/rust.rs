@@ -108,7 +108,7 @@ pub fn step(scope: Scope, policy: Policy) -> Result<()> {
             lacks(LINKED, &facts)
         ),
     };
-    if scope == Scope::Test && toolchain.is_linked() && !Path::new(CLIPPY.0).exists() {
+    if scope != Scope::Build && toolchain.is_linked() && !Path::new(CLIPPY.0).exists() {
         packages::install(&[CLIPPY.1], policy).context("lints of the kernel programs")?;
     }
     if policy == Policy::Install {

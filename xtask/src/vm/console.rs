@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_line_in_two_parts_is_one_line() {
-        let path = std::env::temp_dir().join(format!("shunt-console-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("console-of-a-machine-{}", std::process::id()));
         let mut file = File::create(&path).unwrap();
         let mut console = Console::new(&path);
         write!(file, "fine\nKernel panic - not").unwrap();

@@ -7,14 +7,16 @@
 //! | [`harness`] | which tests are there, and how are they built? |
 //! | [`image`], [`programs`], [`archive`] | what does a machine find in its file system? |
 //! | [`machine`], [`console`] | how is qemu started, and is its kernel in trouble? |
-//! | [`session`], [`interrupt`] | how does one kernel get through all tests? |
+//! | [`bench`], [`session`], [`interrupt`] | how do kernels get through all tests? |
 //! | [`report`] | what is said at the end? |
+//! | [`selftest`] | does the bench itself report rightly what goes wrong? |
 //!
 //! The inside of the machine is `shunt_tests::guest`.
 
 mod accelerator;
 mod apt;
 mod archive;
+mod bench;
 mod console;
 mod emulator;
 mod harness;
@@ -25,39 +27,24 @@ mod machine;
 mod modules;
 mod programs;
 mod report;
+mod selftest;
 mod session;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Mutex,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use shunt_tests::guest::protocol::{Plan, SHELL, Test};
+use shunt_tests::guest::protocol::{Outcome, Test};
 
-use self::{
-    accelerator::Accelerator,
-    harness::Harness,
-    kernels::Kernel,
-    machine::Parts,
-    report::Counts,
-    session::{Report, Session},
-};
+use self::{bench::Bench, harness::Harness, report::Counts, session::Report};
 use crate::{
     cli::BuildOptions,
     paths,
     setup::{self, Policy, Scope},
 };
 
-/// One test on one kernel. Emulated machines are several times slower than this one.
-const TEST_LIMIT: Duration = Duration::from_secs(240);
-/// All tests on one kernel.
-const KERNEL_LIMIT: Duration = Duration::from_secs(1800);
+/// What a run of all tests has beside this machine's kernel: the oldest one supported, and the newest one.
+const WITH_ALL_TESTS: &[&str] = &["5.10", kernels::NEWEST];
 
 #[derive(Args, Clone, Debug)]
 pub struct Options {
@@ -66,14 +53,17 @@ pub struct Options {
     /// Only this kernel, such as 6.12, or `newest`; may be given more than once
     #[arg(long = "kernel", value_name = "VERSION")]
     pub kernels: Vec<String>,
-    /// Keep image and logs also when everything passed
+    /// Keep images and logs also when everything passed
     #[arg(long)]
     pub keep: bool,
     /// Boot the first of the kernels to a shell on this terminal, with the tests at hand
     #[arg(long)]
     pub shell: bool,
+    /// Test the bench itself: tests that fail, hang and panic the kernel on purpose
+    #[arg(long, conflicts_with_all = ["shell", "filters"])]
+    pub selftest: bool,
     /// Machines that run at the same time
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = bench::JOBS, value_parser = clap::value_parser!(u8).range(1..))]
     pub jobs: u8,
     /// Run only tests whose name contains one of these
     pub filters: Vec<String>,
@@ -84,157 +74,136 @@ fn cache() -> PathBuf {
     paths::cache().join("vm")
 }
 
+/// What a run of all tests needs.
+pub fn setup(_scope: Scope, policy: Policy) -> Result<()> {
+    emulator::ensure(policy)?;
+    kernels::ensure(&owned(WITH_ALL_TESTS), policy)?;
+    Ok(())
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 pub fn command(options: &Options) -> Result<ExitCode> {
     setup::ensure(Scope::Test)?;
-    let names: Vec<String> = if options.kernels.is_empty() {
-        kernels::MATRIX
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect()
-    } else {
-        options.kernels.clone()
+    let names = match &options.kernels[..] {
+        [] if options.selftest || options.shell => owned(&[kernels::NEWEST]),
+        [] => owned(kernels::MATRIX),
+        names => names.to_vec(),
     };
-    emulator::ensure(Policy::Install)?;
-    let kernels = kernels::ensure(&names, Policy::Install)?;
+    let kernels = {
+        let _alone = setup::lock()?;
+        emulator::ensure(Policy::Install)?;
+        kernels::ensure(&names, Policy::Install)?
+    };
+    let _alone = bench::lock()?;
     let harness = Harness::build(options.build)?;
+    if options.selftest {
+        interrupt::note()?;
+        for kernel in kernels {
+            selftest::run(&harness, kernel, options.keep)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let tests = harness.tests(&options.filters);
     ensure!(
         !tests.is_empty(),
-        "no test matches {}",
-        options.filters.join(" ")
+        "no test's name contains {}; `--list` of a test binary names them",
+        options.filters.join(" or ")
     );
     let filtered_out = harness.tests(&[]).len() - tests.len();
-    let bench = Bench::new(&harness, plan(tests), kernels, options.keep)?;
+    let bench = Bench::new(&harness, bench::plan(tests), kernels, options.keep)?;
     if options.shell {
         return bench.shell();
     }
     interrupt::note()?;
     let reports = bench.run(options.jobs)?;
     report::print(&bench.plan, &reports, filtered_out);
-    let all_good = reports.iter().all(|report| Counts::of(report).is_good());
+    let good = reports.iter().all(|report| Counts::of(report).is_good());
+    bench.tidy(good)?;
     let passed: usize = reports.iter().map(|report| Counts::of(report).passed).sum();
-    bench.tidy(all_good)?;
-    Ok(ExitCode::from(u8::from(!all_good || passed == 0)))
+    Ok(ExitCode::from(u8::from(!good || passed == 0)))
 }
 
-fn plan(tests: Vec<Test>) -> Plan {
-    Plan {
-        limit_seconds: TEST_LIMIT.as_secs(),
-        tests,
-    }
+/// After the tests on this machine: the bench's own test, and all tests on a few other kernels.
+///
+/// # Errors
+/// A test failed, or, of those in `not_run` (by name), one ran in no machine either.
+pub fn with_all_tests(build: BuildOptions, not_run: &BTreeSet<String>) -> Result<()> {
+    let kernels = kernels::ensure(&owned(WITH_ALL_TESTS), Policy::Install)?;
+    let _alone = bench::lock()?;
+    let harness = Harness::build(build)?;
+    interrupt::note()?;
+    let newest = kernels.last().context("no kernel")?.clone();
+    let tested = selftest::run(&harness, newest, false).context("the VM bench's own test");
+    let bench = Bench::new(&harness, bench::plan(harness.tests(&[])), kernels, false)?;
+    let reports = bench.run(bench::JOBS)?;
+    report::print(&bench.plan, &reports, 0);
+    let good = reports.iter().all(|report| Counts::of(report).is_good());
+    bench.tidy(good)?;
+    tested?;
+    ensure!(good, "tests failed in virtual machines, see above");
+    let nowhere = nowhere(not_run, &bench.plan.tests, &reports);
+    ensure!(
+        nowhere.is_empty(),
+        "these tests ran nowhere, neither here nor in a virtual machine: {}",
+        nowhere.join(", ")
+    );
+    Ok(())
 }
 
-/// Kernels, and an image for each.
-#[derive(Debug)]
-struct Bench {
-    plan: Plan,
-    kernels: Vec<(Kernel, PathBuf)>,
-    accelerator: Accelerator,
-    directory: PathBuf,
-    keep: bool,
-}
-
-impl Bench {
-    fn new(harness: &Harness, plan: Plan, kernels: Vec<Kernel>, keep: bool) -> Result<Self> {
-        let directory = paths::target()?.join("vm");
-        let start = Instant::now();
-        let mut with_images = Vec::new();
-        for kernel in kernels {
-            let logs = directory.join(&kernel.name);
-            if logs.exists() {
-                fs::remove_dir_all(&logs)?;
-            }
-            fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
-            let image = logs.join("image.cpio");
-            image::write(&kernel, harness, &plan, &image)?;
-            with_images.push((kernel, image));
-        }
-        let (kernel, image) = with_images.last().context("no kernel was asked for")?;
-        let accelerator = accelerator::choose(&kernel.image, image, &directory)?;
-        println!(
-            "vm: images for {} tests in {:.1} s, machines run by {}",
-            plan.tests.len(),
-            start.elapsed().as_secs_f64(),
-            accelerator.name()
-        );
-        Ok(Self {
-            plan,
-            kernels: with_images,
-            accelerator,
-            directory,
-            keep,
-        })
-    }
-
-    fn logs(&self, kernel: &Kernel) -> PathBuf {
-        self.directory.join(&kernel.name)
-    }
-
-    fn shell(&self) -> Result<ExitCode> {
-        let (kernel, image) = self.kernels.first().context("no kernel was asked for")?;
-        machine::interact(&Parts {
-            kernel: &kernel.image,
-            image,
-            accelerator: &self.accelerator,
-            arguments: format!("{SHELL} quiet"),
-        })?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    /// So many kernels at a time; reports in the kernels' order.
-    fn run(&self, jobs: u8) -> Result<Vec<Report>> {
-        let waiting = Mutex::new(self.kernels.iter().enumerate());
-        let done = Mutex::new(Vec::new());
-        let work = || {
-            loop {
-                let next = waiting.lock().ok().and_then(|mut waiting| waiting.next());
-                let Some((place, (kernel, image))) = next else {
-                    return;
-                };
-                let report = self.session(kernel, image).run();
-                if let Ok(mut done) = done.lock() {
-                    done.push((place, report));
-                }
-            }
+/// Tests of `not_run` that no machine ran.
+fn nowhere(not_run: &BTreeSet<String>, tests: &[Test], reports: &[Report]) -> Vec<String> {
+    let ran = |name: &String| {
+        let Some(number) = tests.iter().position(|test| test.to_string() == *name) else {
+            return false;
         };
-        thread::scope(|scope| {
-            for _ in 0..jobs {
-                scope.spawn(work);
-            }
+        reports.iter().any(|report| {
+            let verdict = report.verdicts[number].as_ref();
+            verdict.is_some_and(|verdict| !matches!(verdict.outcome, Outcome::NotRun { .. }))
+        })
+    };
+    not_run.iter().filter(|name| !ran(name)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{session::Verdict, *};
+
+    #[test]
+    fn a_test_that_no_machine_ran_ran_nowhere() {
+        let tests = ["a", "b", "c"].map(|name| Test {
+            binary: "tunnels".into(),
+            name: name.into(),
         });
-        let mut done = done.into_inner().unwrap_or_default();
-        done.sort_by_key(|(place, _)| *place);
-        done.into_iter().map(|(_, report)| report).collect()
-    }
-
-    fn session<'a>(&'a self, kernel: &'a Kernel, image: &'a Path) -> Session<'a> {
-        Session {
-            kernel,
-            image,
-            accelerator: &self.accelerator,
-            plan: &self.plan,
-            limit: KERNEL_LIMIT,
-            logs: image.parent().unwrap_or(&self.directory),
-        }
-    }
-
-    /// Keeps the logs of a failed run, and the images where that was asked for.
-    fn tidy(&self, all_good: bool) -> Result<()> {
-        for (kernel, image) in &self.kernels {
-            let logs = self.logs(kernel);
-            if self.keep {
-                println!(
-                    "vm [{}] image and logs are in {}",
-                    kernel.version(),
-                    logs.display()
-                );
-            } else if all_good {
-                fs::remove_dir_all(&logs)?;
-            } else {
-                fs::remove_file(image)?;
-                println!("vm [{}] logs are in {}", kernel.version(), logs.display());
-            }
-        }
-        Ok(())
+        let verdict = |outcome| {
+            Some(Verdict {
+                outcome,
+                took: Duration::ZERO,
+                output: Vec::new(),
+            })
+        };
+        let reason = String::new();
+        let report = Report {
+            kernel: "6.12".into(),
+            verdicts: vec![
+                verdict(Outcome::Passed),
+                verdict(Outcome::NotRun { reason }),
+                None,
+            ],
+            trouble: None,
+            boots: Vec::new(),
+            took: Duration::ZERO,
+        };
+        let not_run: BTreeSet<String> = ["tunnels::a", "tunnels::b", "tunnels::c", "other::d"]
+            .map(str::to_owned)
+            .into();
+        assert_eq!(
+            nowhere(&not_run, &tests, &[report]),
+            ["other::d", "tunnels::b", "tunnels::c"]
+        );
     }
 }

@@ -38,11 +38,11 @@ impl Counts {
 
 pub fn print(plan: &Plan, reports: &[Report], filtered_out: usize) {
     print_failures(plan, reports);
+    println!("\n{}", table(plan, reports));
+    print_not_run(plan, reports);
     for report in reports {
         println!("{}", summary(report, filtered_out));
     }
-    println!("\n{}", table(plan, reports));
-    print_not_run(plan, reports);
 }
 
 fn verdicts<'a>(plan: &'a Plan, report: &'a Report) -> impl Iterator<Item = (String, &'a Verdict)> {

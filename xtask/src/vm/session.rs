@@ -23,8 +23,6 @@ const POLL: Duration = Duration::from_millis(100);
 const BOOT: Duration = Duration::from_secs(30);
 /// One boot in some hundreds hangs before init, which is no test's fault.
 const TRIES: usize = 3;
-/// What a guest gets in addition to a test's limit to end that test itself.
-const GRACE: Duration = Duration::from_secs(20);
 /// Lines of a passed test's output that are kept.
 const OUTPUT: usize = 4000;
 
@@ -36,6 +34,10 @@ pub struct Session<'a> {
     pub plan: &'a Plan,
     /// All boots together may take so long.
     pub limit: Duration,
+    /// What a guest gets in addition to a test's limit to end that test itself.
+    pub grace: Duration,
+    /// Further words for the kernel's command line.
+    pub arguments: &'a str,
     pub logs: &'a Path,
 }
 
@@ -119,7 +121,7 @@ impl Session<'_> {
             kernel: &self.kernel.image,
             image: self.image,
             accelerator: self.accelerator,
-            arguments: format!("{FIRST}={}", progress.next),
+            arguments: format!("{FIRST}={} {}", progress.next, self.arguments),
         };
         let booted = Instant::now();
         let mut machine = Machine::start(&parts, console)?;
@@ -176,7 +178,7 @@ impl Session<'_> {
                     machine,
                 ));
             }
-            let limit = Duration::from_secs(self.plan.limit_seconds) + GRACE;
+            let limit = Duration::from_secs(self.plan.limit_seconds) + self.grace;
             if progress
                 .running
                 .as_ref()
