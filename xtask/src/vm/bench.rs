@@ -43,10 +43,14 @@ pub fn plan(tests: Vec<Test>) -> Plan {
 pub fn lock() -> Result<fs::File> {
     let directory = directory()?;
     let path = directory.join("lock");
-    fs::create_dir_all(&directory)
-        .and_then(|()| fs::File::create(&path))
-        .and_then(|file| file.lock().map(|()| file))
-        .with_context(|| format!("cannot lock {}", path.display()))
+    let failed = || format!("cannot lock {}", path.display());
+    fs::create_dir_all(&directory).with_context(failed)?;
+    let file = fs::File::create(&path).with_context(failed)?;
+    if file.try_lock().is_err() {
+        println!("vm: waiting for another run of this checkout to end");
+        file.lock().with_context(failed)?;
+    }
+    Ok(file)
 }
 
 fn directory() -> Result<PathBuf> {
