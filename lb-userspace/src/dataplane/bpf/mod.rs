@@ -3,7 +3,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`object`] | what is loaded? |
-//! | [`pins`], [`attach`], [`links`] | where does it stay, and which packets does it see? |
+//! | [`pins`], [`attach`], [`links`], [`qdisc`] | where does it stay, and which packets does it see? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
 //! | [`flows`], [`counters`] | what do the programs tell? |
 //! | [`mapped`], [`batch`], [`wire`], [`host`] | how are maps, addresses and the host read? |
@@ -20,6 +20,7 @@ mod listeners;
 mod mapped;
 mod object;
 mod pins;
+mod qdisc;
 mod regions;
 mod tables;
 mod wire;
