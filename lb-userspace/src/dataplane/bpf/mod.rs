@@ -248,7 +248,7 @@ fn configure(control: &mut Mapped<Control>, settings: &DaemonSettings, is_adopte
         .fetch_add(1, Ordering::AcqRel);
 }
 
-/// Says on which interfaces packets may be transmitted directly.
+/// Says on which interfaces packets may be transmitted directly, and how large they may be there.
 fn open_ports(
     object: &mut Object,
     attached: &[Attached],
@@ -273,7 +273,13 @@ fn open_ports(
             );
             continue;
         }
-        ports.set(*index, u32::from(is_open), 0)?;
+        let mtu = if is_open {
+            // The programs keep 16 bits of it.
+            host::mtu(&attachment.interface)?.min(u16::MAX.into())
+        } else {
+            0
+        };
+        ports.set(*index, mtu, 0)?;
     }
     Ok(())
 }
