@@ -19,7 +19,7 @@ pub struct Hop {
     /// Packets left to use it; 0: ask again.
     pub left: u32,
     pub kind: u16,
-    /// The largest IP packet the way takes; 0: the kernel did not say (before 5.12).
+    /// The largest IP packet the way takes; that of the interface where the kernel does not say more (before 5.12).
     pub mtu: u16,
     /// The interface to leave through.
     pub interface: u32,
@@ -50,6 +50,6 @@ impl Hop {
     /// Whether an IP packet of `length` bytes fits.
     #[inline(always)]
     pub const fn takes(&self, length: usize) -> bool {
-        self.mtu == 0 || length <= self.mtu as usize
+        length <= self.mtu as usize
     }
 }

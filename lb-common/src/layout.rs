@@ -14,7 +14,7 @@ pub const BACKENDS: &str = "BACKENDS";
 /// Which destinations may be a VIP, and which sources may be a backend: bitmaps of [`crate::filter`].
 pub const VIP_FILTER: &str = "VIP_FILTER";
 pub const BACKEND_FILTER: &str = "BACKEND_FILTER";
-/// The interfaces we can transmit on.
+/// The interfaces we can transmit on, with their MTU.
 pub const PORTS: &str = "PORTS";
 /// Recorded flows and the reverse table, each half-open and established.
 pub const FLOWS_HALF_V4: &str = "FLOWS_HALF_V4";

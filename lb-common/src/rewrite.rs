@@ -4,7 +4,7 @@ use crate::{
     address::Address,
     csum::Delta,
     flow::TCP,
-    packet::{Headers, PacketMut, Word},
+    packet::{Headers, IpHeader, PacketMut, Word},
 };
 
 /// Which end of a packet is rewritten.
@@ -34,15 +34,22 @@ impl End {
     }
 }
 
+const TCP_CHECKSUM: usize = 16;
+const UDP_CHECKSUM: usize = 6;
+
 /// Offset of the checksum in the transport header.
 #[inline(always)]
 pub const fn checksum_offset(protocol: u8) -> usize {
-    if protocol == TCP { 16 } else { 6 }
+    if protocol == TCP {
+        TCP_CHECKSUM
+    } else {
+        UDP_CHECKSUM
+    }
 }
 
 /// Replaces address and port of one end; every checksum over them follows. A UDP checksum of zero (none) stays.
 #[inline(always)]
-pub fn endpoint<A: Address + Word, P: PacketMut>(
+pub fn endpoint<A: IpHeader, P: PacketMut>(
     packet: &mut P,
     headers: &Headers<A>,
     end: End,
@@ -54,21 +61,39 @@ pub fn endpoint<A: Address + Word, P: PacketMut>(
         End::Destination => (headers.tuple.destination, headers.tuple.destination_port),
     };
     let addresses = Delta::default().replace(old_address.sum(), address.sum());
-    if let Some(offset) = A::CHECKSUM_OFFSET {
-        let checksum: u16 = packet.load(headers.network + offset)?;
-        packet.store(headers.network + offset, addresses.apply(checksum))?;
-    }
-    packet.store(headers.network + end.address_offset::<A>(), address)?;
+    A::replace_address(packet, headers.network, end, address, addresses)?;
 
     let both = addresses.replace(u32::from(old_port), u32::from(port));
-    let offset = headers.transport + checksum_offset(headers.tuple.protocol);
-    let checksum: u16 = packet.load(offset)?;
     if headers.tuple.protocol == TCP {
-        packet.store(offset, both.apply(checksum))?;
-    } else if checksum != 0 {
-        packet.store(offset, both.apply_udp(checksum))?;
+        let mut tcp = packet.view_mut::<18>(headers.transport)?;
+        tcp.store(TCP_CHECKSUM, both.apply(tcp.load(TCP_CHECKSUM)));
+        tcp.store(end.port_offset(), port);
+        return Some(());
     }
-    packet.store(headers.transport + end.port_offset(), port)
+    let mut udp = packet.view_mut::<8>(headers.transport)?;
+    let checksum: u16 = udp.load(UDP_CHECKSUM);
+    if checksum != 0 {
+        udp.store(UDP_CHECKSUM, both.apply_udp(checksum));
+    }
+    udp.store(end.port_offset(), port);
+    Some(())
+}
+
+/// Replaces an address in an IP header of `N` bytes; `change` is what that does to its checksum, if it has one.
+#[inline(always)]
+pub fn address<A: Address + Word, P: PacketMut, const N: usize>(
+    packet: &mut P,
+    network: usize,
+    end: End,
+    address: A,
+    change: Delta,
+) -> Option<()> {
+    let mut ip = packet.view_mut::<N>(network)?;
+    if let Some(offset) = A::CHECKSUM_OFFSET {
+        ip.store(offset, change.apply(ip.load(offset)));
+    }
+    ip.store(end.address_offset::<A>(), address);
+    Some(())
 }
 
 /// Takes one off TTL or hop limit, which must not be 0.
@@ -78,27 +103,24 @@ pub fn decrement_ttl<A: Address, P: PacketMut>(
     network: usize,
     ttl: u8,
 ) -> Option<()> {
-    let ttl_offset = network + A::TTL_OFFSET;
-    packet.store(ttl_offset, ttl - 1)?;
-    let Some(offset) = A::CHECKSUM_OFFSET else {
-        return Some(());
-    };
-    // TTL is the first byte of its 16-bit word; the second does not change and cancels out.
-    let (old, new) = (
-        u16::from_ne_bytes([ttl, 0]),
-        u16::from_ne_bytes([ttl - 1, 0]),
-    );
-    let checksum: u16 = packet.load(network + offset)?;
-    packet.store(
-        network + offset,
-        Delta::default()
-            .replace(u32::from(old), u32::from(new))
-            .apply(checksum),
-    )
+    // As far as the checksum of the family that has one.
+    let mut ip = packet.view_mut::<12>(network)?;
+    ip.store(A::TTL_OFFSET, ttl - 1);
+    if let Some(offset) = A::CHECKSUM_OFFSET {
+        // TTL is the first byte of its 16-bit word; the second does not change and cancels out.
+        let (old, new) = (
+            u16::from_ne_bytes([ttl, 0]),
+            u16::from_ne_bytes([ttl - 1, 0]),
+        );
+        let change = Delta::default().replace(u32::from(old), u32::from(new));
+        ip.store(offset, change.apply(ip.load(offset)));
+    }
+    Some(())
 }
 
 /// Replaces destination and source MAC.
 #[inline(always)]
 pub fn macs<P: PacketMut>(packet: &mut P, macs: [u8; 12]) -> Option<()> {
-    packet.store(0, macs)
+    packet.view_mut::<12>(0)?.store(0, macs);
+    Some(())
 }

@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use aya_ebpf::programs::XdpContext;
-use lb_common::packet::{Packet, PacketMut, Word};
+use lb_common::packet::{Packet, PacketMut, View, ViewMut};
 
 pub struct Frame {
     ctx: XdpContext,
@@ -24,11 +24,6 @@ impl Frame {
     pub fn ingress(&self) -> u32 {
         self.ctx.ingress_ifindex() as u32
     }
-
-    #[inline(always)]
-    fn at<T>(&self, offset: usize) -> Option<*mut T> {
-        readable(self.ctx.data(), self.ctx.data_end(), offset)
-    }
 }
 
 impl Packet for Frame {
@@ -38,42 +33,53 @@ impl Packet for Frame {
     }
 
     #[inline(always)]
-    fn load<T: Word>(&self, offset: usize) -> Option<T> {
-        // SAFETY: within the packet, and any bytes are a T. A plain load: LLVM would split an unaligned one into
-        // bytes, which BPF does not need.
-        self.at(offset).map(|place: *mut T| unsafe { *place })
+    fn view<const N: usize>(&self, offset: usize) -> Option<View<'_, N>> {
+        let bytes = readable(self.ctx.data(), self.ctx.data_end(), offset)?;
+        // SAFETY: within the packet, for as long as nothing resizes it, which takes it mutably.
+        Some(View::new(unsafe { &*bytes }))
     }
 
     #[inline(always)]
-    fn anchor(offset: usize) -> usize {
-        opaque(offset)
+    fn anchor<const MASK: usize>(&self, offset: usize) -> usize {
+        // SAFETY: the context's own word.
+        let queue = unsafe { &raw const (*self.ctx.ctx).rx_queue_index };
+        unknown(offset, queue) & MASK
     }
 }
 
 impl PacketMut for Frame {
     #[inline(always)]
-    fn store<T: Word>(&mut self, offset: usize, value: T) -> Option<()> {
-        let place: *mut T = self.at(offset)?;
-        // SAFETY: within the packet; a plain store for the reason above.
-        unsafe { *place = value };
-        Some(())
+    fn view_mut<const N: usize>(&mut self, offset: usize) -> Option<ViewMut<'_, N>> {
+        let bytes = readable(self.ctx.data(), self.ctx.data_end(), offset)?;
+        // SAFETY: as above, and taken mutably.
+        Some(ViewMut::new(unsafe { &mut *bytes }))
     }
+}
+
+/// The address of `N` bytes at `offset`, if all of them lie before `end`.
+#[inline(always)]
+pub fn readable<const N: usize>(start: usize, end: usize, offset: usize) -> Option<*mut [u8; N]> {
+    // Both opaque: the verifier has to see one base, checked and used, and the compiler would split it up.
+    let place = opaque(start + offset);
+    if opaque(place + N) > end {
+        return None;
+    }
+    Some(place as *mut [u8; N])
 }
 
 /// The same value, about which the compiler knows nothing: it computes it once, here.
 #[inline(always)]
-pub fn opaque(mut value: usize) -> usize {
+fn opaque(mut value: usize) -> usize {
     // SAFETY: touches no memory. An instruction, because two line records at one place are refused by the kernel.
     unsafe { asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) };
     value
 }
 
-/// The address of a `T` at `offset`, if all of it lies before `end`.
+/// The same value, about which the verifier knows nothing: it does not compare two loads of one word, whose
+/// difference is zero.
 #[inline(always)]
-pub fn readable<T>(start: usize, end: usize, offset: usize) -> Option<*mut T> {
-    let place = start + offset;
-    if place + size_of::<T>() > end {
-        return None;
-    }
-    Some(place as *mut T)
+pub fn unknown(value: usize, word: *const u32) -> usize {
+    // SAFETY: a word of the context.
+    let zero = unsafe { word.read_volatile() ^ word.read_volatile() };
+    opaque(value ^ zero as usize)
 }

@@ -7,7 +7,7 @@ use aya_ebpf::{
 use lb_common::{
     address::Address,
     flow::UDP,
-    packet::{Headers, Packet, Word},
+    packet::{Headers, Packet, View},
     rewrite::{self, End},
 };
 
@@ -100,14 +100,16 @@ impl Packet for Skb {
     }
 
     #[inline(always)]
-    fn load<T: Word>(&self, offset: usize) -> Option<T> {
-        frame::readable(self.ctx.data(), self.ctx.data_end(), offset)
-            // SAFETY: within the packet, and any bytes are a T; a plain load as in `frame`.
-            .map(|place: *mut T| unsafe { *place })
+    fn view<const N: usize>(&self, offset: usize) -> Option<View<'_, N>> {
+        let bytes = frame::readable(self.ctx.data(), self.ctx.data_end(), offset)?;
+        // SAFETY: within the packet, which is changed through helpers only, when no view is left.
+        Some(View::new(unsafe { &*bytes }))
     }
 
     #[inline(always)]
-    fn anchor(offset: usize) -> usize {
-        frame::opaque(offset)
+    fn anchor<const MASK: usize>(&self, offset: usize) -> usize {
+        // SAFETY: the context's own word.
+        let interface = unsafe { &raw const (*self.ctx.skb.skb).ifindex };
+        frame::unknown(offset, interface) & MASK
     }
 }

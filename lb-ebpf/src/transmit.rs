@@ -107,7 +107,8 @@ fn ask<A: Family>(frame: &Frame, journey: &Journey<A>, hop: &mut Hop) {
         )
     };
     hop.kind = Hop::STACK;
-    if answer != 0 || PORTS.get(lookup.ifindex) != Some(&1) {
+    let port_mtu = PORTS.get(lookup.ifindex).copied().unwrap_or_default();
+    if answer != 0 || port_mtu == 0 {
         return;
     }
     hop.kind = if lookup.ifindex == frame.ingress() {
@@ -118,7 +119,7 @@ fn ask<A: Family>(frame: &Frame, journey: &Journey<A>, hop: &mut Hop) {
     hop.interface = lookup.ifindex;
     // SAFETY: both arms are a u16.
     let mtu = unsafe { lookup.__bindgen_anon_1.mtu_result };
-    hop.mtu = if mtu == 1 { 0 } else { mtu };
+    hop.mtu = if mtu == 1 { port_mtu as u16 } else { mtu };
     hop.macs[..6].copy_from_slice(&lookup.dmac);
     hop.macs[6..].copy_from_slice(&lookup.smac);
 }

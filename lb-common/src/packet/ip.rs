@@ -2,64 +2,87 @@
 
 use network_types::ip::IpProto;
 
-use super::{Packet, Skip};
+use super::{Packet, PacketMut, Skip};
 use crate::{
     address::{Address, V4, V6},
+    csum::Delta,
     flow::{TCP, UDP},
+    rewrite::{self, End},
 };
 
 /// What the transport layer needs to know of the IP header.
 #[derive(Clone, Copy, Debug)]
-pub struct Ip {
+pub struct Ip<A> {
     /// Offset of the transport header.
     pub transport: usize,
     /// Bytes from there to the end that the IP header states.
     pub payload: usize,
+    pub source: A,
+    pub destination: A,
     pub protocol: u8,
     pub ttl: u8,
 }
 
 /// How a family's header is walked to the transport header.
 pub trait IpHeader: Address {
-    fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip, Skip>;
+    fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip<Self>, Skip>;
+    /// [`rewrite::address`] in this family's header.
+    fn replace_address<P: PacketMut>(
+        packet: &mut P,
+        network: usize,
+        end: End,
+        address: Self,
+        change: Delta,
+    ) -> Option<()>;
 }
 
 const MORE_FRAGMENTS_AND_OFFSET: u16 = 0x3fff_u16.to_be();
 
+/// Bytes of a header without options.
+const V4_LENGTH: usize = 20;
+
 impl IpHeader for V4 {
     /// RFC 791.
     #[inline(always)]
-    fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip, Skip> {
-        let version_and_length: u8 = packet.load(network).ok_or(Skip::Malformed)?;
-        // Past the fixed part once: what follows is then known to be readable.
-        let _: u32 = packet.load(network + 16).ok_or(Skip::Malformed)?;
+    fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip<Self>, Skip> {
+        let ip = packet.view::<V4_LENGTH>(network).ok_or(Skip::Malformed)?;
+        let version_and_length: u8 = ip.load(0);
         let header = usize::from(version_and_length & 0xf) * 4;
-        let total: u16 = packet.load(network + 2).ok_or(Skip::Malformed)?;
-        let total = usize::from(u16::from_be(total));
+        let total = usize::from(u16::from_be(ip.load(2)));
         if version_and_length >> 4 != 4
-            || header < 20
+            || header < V4_LENGTH
             || total < header
             || network + total > packet.length()
         {
             return Err(Skip::Malformed);
         }
-        let fragment: u16 = packet.load(network + 6).ok_or(Skip::Malformed)?;
+        let fragment: u16 = ip.load(6);
         if fragment & MORE_FRAGMENTS_AND_OFFSET != 0 {
             return Err(Skip::Fragment);
         }
-        let protocol: u8 = packet.load(network + 9).ok_or(Skip::Malformed)?;
+        let protocol: u8 = ip.load(9);
         if protocol != TCP && protocol != UDP {
             return Err(Skip::NotOurs);
         }
-        let ttl = packet
-            .load(network + Self::TTL_OFFSET)
-            .ok_or(Skip::Malformed)?;
         Ok(Ip {
-            transport: P::anchor(network + header),
+            transport: packet.anchor::<127>(network + header),
             payload: total - header,
+            source: ip.load(Self::SOURCE_OFFSET),
+            destination: ip.load(Self::DESTINATION_OFFSET),
             protocol,
-            ttl,
+            ttl: ip.load(Self::TTL_OFFSET),
         })
+    }
+
+    #[inline(always)]
+    fn replace_address<P: PacketMut>(
+        packet: &mut P,
+        network: usize,
+        end: End,
+        address: Self,
+        change: Delta,
+    ) -> Option<()> {
+        rewrite::address::<_, _, V4_LENGTH>(packet, network, end, address, change)
     }
 }
 
@@ -77,20 +100,13 @@ const V6_LENGTH: usize = 40;
 impl IpHeader for V6 {
     /// RFC 8200. Jumbograms are left to the kernel.
     #[inline(always)]
-    fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip, Skip> {
-        let version: u8 = packet.load(network).ok_or(Skip::Malformed)?;
-        let _: [u32; 4] = packet
-            .load(network + Self::DESTINATION_OFFSET)
-            .ok_or(Skip::Malformed)?;
-        let payload: u16 = packet.load(network + 4).ok_or(Skip::Malformed)?;
-        let payload = usize::from(u16::from_be(payload));
-        if version >> 4 != 6 || network + V6_LENGTH + payload > packet.length() {
+    fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip<Self>, Skip> {
+        let ip = packet.view::<V6_LENGTH>(network).ok_or(Skip::Malformed)?;
+        let payload = usize::from(u16::from_be(ip.load(4)));
+        if ip.load::<u8>(0) >> 4 != 6 || network + V6_LENGTH + payload > packet.length() {
             return Err(Skip::Malformed);
         }
-        let mut protocol: u8 = packet.load(network + 6).ok_or(Skip::Malformed)?;
-        let ttl = packet
-            .load(network + Self::TTL_OFFSET)
-            .ok_or(Skip::Malformed)?;
+        let mut protocol: u8 = ip.load(6);
         let mut extensions = 0_usize;
         for _ in 0..EXTENSIONS {
             let unit = match protocol {
@@ -100,9 +116,10 @@ impl IpHeader for V6 {
                 AUTHENTICATION => 4,
                 _ => break,
             };
-            let header = P::anchor(network + V6_LENGTH + extensions);
-            let [next, length]: [u8; 2] = packet.load(header).ok_or(Skip::Malformed)?;
-            let [_, segments_left]: [u8; 2] = packet.load(header + 2).ok_or(Skip::Malformed)?;
+            let header = packet.anchor::<1023>(network + V6_LENGTH + extensions);
+            let header = packet.view::<4>(header).ok_or(Skip::Malformed)?;
+            let (next, length): (u8, u8) = (header.load(0), header.load(1));
+            let segments_left: u8 = header.load(3);
             // In 8-byte units without the first (RFC 8200); Authentication in 4-byte units without two (RFC 4302).
             extensions += if unit == 8 {
                 (usize::from(length) + 1) * 8
@@ -119,17 +136,31 @@ impl IpHeader for V6 {
             if protocol == ROUTING && segments_left != 0 {
                 return Err(Skip::NotOurs);
             }
+            extensions = packet.anchor::<1023>(extensions);
             protocol = next;
         }
         match protocol {
             TCP | UDP => Ok(Ip {
-                transport: P::anchor(network + V6_LENGTH + extensions),
+                transport: packet.anchor::<1023>(network + V6_LENGTH + extensions),
                 payload: payload - extensions,
+                source: ip.load(Self::SOURCE_OFFSET),
+                destination: ip.load(Self::DESTINATION_OFFSET),
                 protocol,
-                ttl,
+                ttl: ip.load(Self::TTL_OFFSET),
             }),
             FRAGMENT => Err(Skip::Fragment),
             _ => Err(Skip::NotOurs),
         }
+    }
+
+    #[inline(always)]
+    fn replace_address<P: PacketMut>(
+        packet: &mut P,
+        network: usize,
+        end: End,
+        address: Self,
+        change: Delta,
+    ) -> Option<()> {
+        rewrite::address::<_, _, V6_LENGTH>(packet, network, end, address, change)
     }
 }

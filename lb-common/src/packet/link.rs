@@ -17,14 +17,16 @@ const SERVICE_VLAN: u16 = EtherType::Ieee8021ad as u16;
 /// The EtherType (network byte order) behind any tags, and the offset of what follows it.
 #[inline(always)]
 pub fn network_layer<P: Packet>(packet: &P) -> Result<(u16, usize), Skip> {
-    let mut ethertype: u16 = packet.load(ETHERTYPE_OFFSET).ok_or(Skip::Malformed)?;
+    let ethernet = packet.view::<ETHERNET_LENGTH>(0).ok_or(Skip::Malformed)?;
+    let mut ethertype: u16 = ethernet.load(ETHERTYPE_OFFSET);
     let mut network = ETHERNET_LENGTH;
     for _ in 0..TAGS {
         if ethertype != VLAN && ethertype != SERVICE_VLAN {
             break;
         }
-        ethertype = packet.load(network + 2).ok_or(Skip::Malformed)?;
+        let tag = packet.view::<TAG_LENGTH>(network).ok_or(Skip::Malformed)?;
+        ethertype = tag.load(2);
         network += TAG_LENGTH;
     }
-    Ok((ethertype, network))
+    Ok((ethertype, packet.anchor::<31>(network)))
 }

@@ -5,9 +5,11 @@
 mod ip;
 mod link;
 mod transport;
+mod view;
 
 pub use ip::IpHeader;
 pub use link::{ETHERNET_LENGTH, network_layer};
+pub use view::{View, ViewMut, Word};
 
 use crate::{
     address::Address,
@@ -18,40 +20,22 @@ use crate::{
 pub trait Packet {
     /// Bytes of the whole packet, of which not all need be readable.
     fn length(&self) -> usize;
-    /// The value at `offset`; `None` past the readable end.
-    fn load<T: Word>(&self, offset: usize) -> Option<T>;
-    /// The same offset, computed once and for all: whatever is loaded relative to it is one base plus constants.
-    /// Call it on offsets that depend on the packet; the kernel's verifier cannot follow the compiler's
-    /// rearrangements of their sums.
+    /// The `N` bytes at `offset`, checked once for all that is read of them; `None` past the readable end.
+    fn view<const N: usize>(&self, offset: usize) -> Option<View<'_, N>>;
+    /// The same offset, at most `MASK`, of which the kernel's verifier knows no more than that.
+    ///
+    /// Call it on offsets that depend on the packet: the ways that led to one look the same from there on, and the
+    /// verifier does not walk the rest of the program once for each.
     #[inline(always)]
-    fn anchor(offset: usize) -> usize {
-        offset
+    fn anchor<const MASK: usize>(&self, offset: usize) -> usize {
+        offset & MASK
     }
 }
 
 /// A packet that can be changed in place.
 pub trait PacketMut: Packet {
-    /// Replaces the value at `offset`; `None`, and nothing written, past the end.
-    fn store<T: Word>(&mut self, offset: usize, value: T) -> Option<()>;
+    fn view_mut<const N: usize>(&mut self, offset: usize) -> Option<ViewMut<'_, N>>;
 }
-
-/// What may be loaded from a packet.
-///
-/// # Safety
-/// Every bit pattern is a value, and there is no padding.
-pub unsafe trait Word: Copy {}
-// SAFETY: integers and arrays of them.
-unsafe impl Word for u8 {}
-// SAFETY: as above.
-unsafe impl Word for u16 {}
-// SAFETY: as above.
-unsafe impl Word for u32 {}
-// SAFETY: as above.
-unsafe impl Word for [u32; 4] {}
-// SAFETY: as above.
-unsafe impl Word for [u8; 12] {}
-// SAFETY: as above.
-unsafe impl Word for [u8; 2] {}
 
 /// A TCP or UDP packet whose headers are whole and agree with its length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -122,15 +106,9 @@ pub fn parse<A: Address + IpHeader + Word, P: Packet>(
 ) -> Result<Headers<A>, Skip> {
     let ip = A::walk(packet, network)?;
     let (ports, flags) = transport::read(packet, ip.transport, ip.protocol, ip.payload)?;
-    let source = packet
-        .load(network + A::SOURCE_OFFSET)
-        .ok_or(Skip::Malformed)?;
-    let destination = packet
-        .load(network + A::DESTINATION_OFFSET)
-        .ok_or(Skip::Malformed)?;
     let tuple = Tuple {
-        source,
-        destination,
+        source: ip.source,
+        destination: ip.destination,
         source_port: ports.source,
         destination_port: ports.destination,
         protocol: ip.protocol,
@@ -154,20 +132,19 @@ impl Packet for Frame<'_> {
         self.0.len()
     }
 
-    fn load<T: Word>(&self, offset: usize) -> Option<T> {
-        let bytes = self.0.get(offset..offset.checked_add(size_of::<T>())?)?;
-        // SAFETY: the slice is as long as T, and any bytes are a T.
-        Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+    fn view<const N: usize>(&self, offset: usize) -> Option<View<'_, N>> {
+        let bytes: &[u8; N] = self
+            .0
+            .get(offset..offset.checked_add(N)?)?
+            .try_into()
+            .ok()?;
+        Some(View::new(bytes))
     }
 }
 
 impl PacketMut for Frame<'_> {
-    fn store<T: Word>(&mut self, offset: usize, value: T) -> Option<()> {
-        let bytes = self
-            .0
-            .get_mut(offset..offset.checked_add(size_of::<T>())?)?;
-        // SAFETY: the slice is as long as T, which has no padding.
-        unsafe { bytes.as_mut_ptr().cast::<T>().write_unaligned(value) };
-        Some(())
+    fn view_mut<const N: usize>(&mut self, offset: usize) -> Option<ViewMut<'_, N>> {
+        let bytes = self.0.get_mut(offset..offset.checked_add(N)?)?;
+        Some(ViewMut::new(bytes.try_into().ok()?))
     }
 }

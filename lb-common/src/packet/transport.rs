@@ -1,6 +1,6 @@
 //! The TCP and UDP headers.
 
-use super::{Packet, Skip};
+use super::{Packet, Skip, View};
 use crate::flow::TCP;
 
 /// In network byte order.
@@ -17,28 +17,29 @@ pub fn read<P: Packet>(
     protocol: u8,
     payload: usize,
 ) -> Result<(Ports, u8), Skip> {
-    let source: u16 = packet.load(offset).ok_or(Skip::Malformed)?;
-    let destination: u16 = packet.load(offset + 2).ok_or(Skip::Malformed)?;
-    let ports = Ports {
-        source,
-        destination,
-    };
     if protocol == TCP {
         // RFC 9293: the data offset counts 32-bit words, five at least.
-        let data_offset: u8 = packet.load(offset + 12).ok_or(Skip::Malformed)?;
-        let flags: u8 = packet.load(offset + 13).ok_or(Skip::Malformed)?;
-        let _: u16 = packet.load(offset + 18).ok_or(Skip::Malformed)?;
-        let header = usize::from(data_offset >> 4) * 4;
+        let tcp = packet.view::<20>(offset).ok_or(Skip::Malformed)?;
+        let header = usize::from(tcp.load::<u8>(12) >> 4) * 4;
         if header < 20 || header > payload {
             return Err(Skip::Malformed);
         }
-        return Ok((ports, flags));
+        return Ok((Ports::of(&tcp), tcp.load(13)));
     }
-    let length: u16 = packet.load(offset + 4).ok_or(Skip::Malformed)?;
-    let _: u16 = packet.load(offset + 6).ok_or(Skip::Malformed)?;
-    let length = usize::from(u16::from_be(length));
+    let udp = packet.view::<8>(offset).ok_or(Skip::Malformed)?;
+    let length = usize::from(u16::from_be(udp.load(4)));
     if length < 8 || length > payload {
         return Err(Skip::Malformed);
     }
-    Ok((ports, 0))
+    Ok((Ports::of(&udp), 0))
+}
+
+impl Ports {
+    #[inline(always)]
+    fn of<const N: usize>(header: &View<'_, N>) -> Self {
+        Self {
+            source: header.load(0),
+            destination: header.load(2),
+        }
+    }
 }

@@ -17,7 +17,7 @@ use aya::programs::{
     xdp::XdpMode as AttachMode,
 };
 
-use super::{links, object::Object, pins::Pins};
+use super::{links, object::Object, pins::Pins, qdisc};
 use crate::{
     dataplane::{Attachment, Egress, Mode},
     desired::XdpMode,
@@ -167,7 +167,7 @@ fn attach_egress(
     let options = TcAttachOptions::TcxOrder(LinkOrder::default());
     let Ok(id) = program.attach_with_options(name, TcAttachType::Egress, options) else {
         // Links for tc came with tcx, in kernel 6.6.
-        return attach_filter(program, name);
+        return attach_filter(program, pins, name, index);
     };
     let link: FdLink = program.take_link(id)?.try_into()?;
     link.pin(path)?;
@@ -182,9 +182,16 @@ fn adopt_egress(program: &mut SchedClassifier, path: &Path) -> anyhow::Result<()
 }
 
 /// A filter of the clsact qdisc stays without a pin.
-fn attach_filter(program: &mut SchedClassifier, name: &str) -> anyhow::Result<Egress> {
+fn attach_filter(
+    program: &mut SchedClassifier,
+    pins: &Pins,
+    name: &str,
+    index: u32,
+) -> anyhow::Result<Egress> {
     // There already is just as well; attaching fails if it is not.
-    let _ = tc::qdisc_add_clsact(name);
+    if tc::qdisc_add_clsact(name).is_ok() {
+        fs::create_dir_all(pins.qdisc(index))?;
+    }
     let _ = tc::qdisc_detach_program(name, TcAttachType::Egress, "shunt_egress");
     let options = TcAttachOptions::Netlink(NlOptions::default());
     let id = program.attach_with_options(name, TcAttachType::Egress, options)?;
@@ -201,13 +208,14 @@ pub fn detach(pins: &Pins, attached: &[Attached]) {
             tracing::debug!(link = %path.display(), %error, "not detached at once");
         }
     }
-    for Attached { attachment, .. } in attached {
-        if attachment.egress == Egress::Clsact {
-            let _ = tc::qdisc_detach_program(
-                &attachment.interface,
-                TcAttachType::Egress,
-                "shunt_egress",
-            );
+    let with_filter = |attached: &&Attached| attached.attachment.egress == Egress::Clsact;
+    for Attached { index, attachment } in attached.iter().filter(with_filter) {
+        let interface = &attachment.interface;
+        let _ = tc::qdisc_detach_program(interface, TcAttachType::Egress, "shunt_egress");
+        if pins.qdisc(*index).exists()
+            && let Err(error) = qdisc::remove_clsact(*index)
+        {
+            tracing::warn!(interface, %error, "its clsact qdisc stays; `tc qdisc del dev {interface} clsact` removes it");
         }
     }
 }

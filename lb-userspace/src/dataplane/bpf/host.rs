@@ -20,6 +20,23 @@ pub fn driver(interface: &str) -> io::Result<String> {
         driver: [0; 32],
         rest: [0; 160],
     };
+    let mut request = request(interface)?;
+    request.ifr_ifru.ifru_data = (&raw mut info).cast();
+    ask(SIOCETHTOOL, &mut request)?;
+    let length = info.driver.iter().position(|&byte| byte == 0).unwrap_or(32);
+    Ok(String::from_utf8_lossy(&info.driver[..length]).into_owned())
+}
+
+/// The largest IP packet that an interface takes.
+pub fn mtu(interface: &str) -> io::Result<u32> {
+    let mut request = request(interface)?;
+    ask(libc::SIOCGIFMTU, &mut request)?;
+    // SAFETY: what this request answers with.
+    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+    u32::try_from(mtu).map_err(io::Error::other)
+}
+
+fn request(interface: &str) -> io::Result<libc::ifreq> {
     // SAFETY: all zero is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     if interface.len() >= request.ifr_name.len() {
@@ -28,22 +45,24 @@ pub fn driver(interface: &str) -> io::Result<String> {
     for (place, byte) in request.ifr_name.iter_mut().zip(interface.bytes()) {
         *place = byte as libc::c_char;
     }
-    request.ifr_ifru.ifru_data = (&raw mut info).cast();
+    Ok(request)
+}
+
+fn ask(question: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0")
         .or_else(|_| std::net::UdpSocket::bind("[::]:0"))?;
-    // SAFETY: the request's data is a struct of the command's own layout.
+    // SAFETY: the request is of the question's own layout.
     let answer = unsafe {
         libc::ioctl(
             std::os::fd::AsRawFd::as_raw_fd(&socket),
-            SIOCETHTOOL as _,
-            &raw mut request,
+            question as _,
+            std::ptr::from_mut(request),
         )
     };
     if answer != 0 {
         return Err(io::Error::last_os_error());
     }
-    let length = info.driver.iter().position(|&byte| byte == 0).unwrap_or(32);
-    Ok(String::from_utf8_lossy(&info.driver[..length]).into_owned())
+    Ok(())
 }
 
 /// Which of the switches for forwarding are off, as sysctl names them. Only processes on this host are served then.

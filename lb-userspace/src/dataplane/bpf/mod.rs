@@ -3,7 +3,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`object`] | what is loaded? |
-//! | [`pins`], [`attach`], [`links`] | where does it stay, and which packets does it see? |
+//! | [`pins`], [`attach`], [`links`], [`qdisc`] | where does it stay, and which packets does it see? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
 //! | [`flows`], [`counters`] | what do the programs tell? |
 //! | [`mapped`], [`batch`], [`wire`], [`host`] | how are maps, addresses and the host read? |
@@ -20,6 +20,7 @@ mod listeners;
 mod mapped;
 mod object;
 mod pins;
+mod qdisc;
 mod regions;
 mod tables;
 mod wire;
@@ -247,7 +248,7 @@ fn configure(control: &mut Mapped<Control>, settings: &DaemonSettings, is_adopte
         .fetch_add(1, Ordering::AcqRel);
 }
 
-/// Says on which interfaces packets may be transmitted directly.
+/// Says on which interfaces packets may be transmitted directly, and how large they may be there.
 fn open_ports(
     object: &mut Object,
     attached: &[Attached],
@@ -272,7 +273,13 @@ fn open_ports(
             );
             continue;
         }
-        ports.set(*index, u32::from(is_open), 0)?;
+        let mtu = if is_open {
+            // The programs keep 16 bits of it.
+            host::mtu(&attachment.interface)?.min(u16::MAX.into())
+        } else {
+            0
+        };
+        ports.set(*index, mtu, 0)?;
     }
     Ok(())
 }

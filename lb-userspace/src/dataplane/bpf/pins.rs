@@ -59,6 +59,11 @@ impl Pins {
         self.root.join("links")
     }
 
+    /// A directory that says of an interface that we made its clsact qdisc: a bpffs holds no files of other kinds.
+    pub fn qdisc(&self, interface: u32) -> PathBuf {
+        self.root.join(format!("clsact-{interface}"))
+    }
+
     /// Whether a daemon before this one left its maps.
     pub fn has_maps(&self) -> bool {
         self.map(layout::CONTROL).exists()
