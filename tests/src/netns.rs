@@ -150,6 +150,19 @@ impl Netns {
         other.ip(&format!("link set {other_device} up"))
     }
 
+    /// Takes an interface of the namespace that this program runs in.
+    ///
+    /// # Errors
+    /// There is none of this name, perhaps only yet.
+    pub fn take(&self, device: &str) -> anyhow::Result<()> {
+        let mut command = Command::new("ip");
+        run(
+            command.args(["link", "set", device, "netns", self.name()]),
+            None,
+        )?;
+        self.ip(&format!("link set {device} up"))
+    }
+
     /// Adds addresses, `10.0.0.1/24` or `fd00::1/64`, usable at once.
     pub fn address(&self, device: &str, addresses: &[&str]) -> anyhow::Result<()> {
         let line = |address: &&str| {

@@ -104,7 +104,11 @@ fn run_plan(line: &str, report: &(impl Fn(&Event) + Sync)) -> anyhow::Result<()>
     let first = protocol::argument(line, protocol::FIRST).unwrap_or("0");
     let first: usize = first.parse().context("the number of the first test")?;
     let limit = Duration::from_secs(plan.limit_seconds);
-    for (number, test) in plan.tests.iter().enumerate().skip(first) {
+    let count = match protocol::argument(line, protocol::ONLY) {
+        Some(_) => 1,
+        None => plan.tests.len(),
+    };
+    for (number, test) in plan.tests.iter().enumerate().skip(first).take(count) {
         report(&Event::Started { test: number });
         let start = Instant::now();
         let outcome =

@@ -11,6 +11,8 @@ pub const TESTS: &str = "/tests";
 pub const EVENTS: &str = "/dev/ttyS1";
 /// The first test to run, an index into the plan, as `shunt.first=N` on the command line.
 pub const FIRST: &str = "shunt.first";
+/// On the command line: the first test only.
+pub const ONLY: &str = "shunt.only";
 /// On the command line: a shell on the console instead of the tests.
 pub const SHELL: &str = "shunt.shell";
 

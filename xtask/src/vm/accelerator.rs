@@ -94,6 +94,7 @@ fn known(boot: &str) -> Option<bool> {
 
 fn boots(kernel: &Path, image: &Path, logs: &Path) -> Result<bool> {
     let parts = Parts {
+        devices: Vec::new(),
         kernel,
         image,
         accelerator: &Accelerator::Kvm,

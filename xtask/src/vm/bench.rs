@@ -53,7 +53,8 @@ pub fn lock() -> Result<fs::File> {
     Ok(file)
 }
 
-fn directory() -> Result<PathBuf> {
+/// Images and logs.
+pub fn directory() -> Result<PathBuf> {
     Ok(paths::target()?.join("vm"))
 }
 
@@ -111,6 +112,7 @@ impl Bench {
             image,
             accelerator: &self.accelerator,
             arguments: format!("{SHELL} quiet"),
+            devices: Vec::new(),
         })?;
         self.tidy(true)?;
         Ok(ExitCode::SUCCESS)

@@ -27,6 +27,8 @@ pub struct Parts<'a> {
     pub accelerator: &'a Accelerator,
     /// Further words for the kernel's command line.
     pub arguments: String,
+    /// Further options of qemu.
+    pub devices: Vec<String>,
 }
 
 impl Parts<'_> {
@@ -43,6 +45,7 @@ impl Parts<'_> {
         .args(["-machine", "q35", "-m", MEMORY, "-smp", "2", "-cpu", "max"])
         .args(self.accelerator.options())
         .args(["-device", "virtio-rng-pci"])
+        .args(&self.devices)
         .arg("-kernel")
         .arg(self.kernel)
         .arg("-initrd")

@@ -8,6 +8,7 @@
 //! | [`image`], [`programs`], [`archive`] | what does a machine find in its file system? |
 //! | [`machine`], [`console`] | how is qemu started, and is its kernel in trouble? |
 //! | [`bench`], [`session`], [`interrupt`] | how do kernels get through all tests? |
+//! | [`trio`] | how do three machines play client, load balancer and backends? |
 //! | [`report`] | what is said at the end? |
 //! | [`selftest`] | does the bench itself report rightly what goes wrong? |
 //!
@@ -29,6 +30,7 @@ mod programs;
 mod report;
 mod selftest;
 mod session;
+mod trio;
 
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
@@ -62,6 +64,9 @@ pub struct Options {
     /// Test the bench itself: tests that fail, hang and panic the kernel on purpose
     #[arg(long, conflicts_with_all = ["shell", "filters"])]
     pub selftest: bool,
+    /// Only the three machines: client, load balancer and backends
+    #[arg(long, conflicts_with_all = ["shell", "selftest", "filters"])]
+    pub three: bool,
     /// Machines that run at the same time
     #[arg(long, value_name = "N", default_value_t = bench::JOBS, value_parser = clap::value_parser!(u8).range(1..))]
     pub jobs: u8,
@@ -106,6 +111,12 @@ pub fn command(options: &Options) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    if options.three {
+        interrupt::note()?;
+        let reports = trio::run(&harness, &kernels, options.keep)?;
+        let good = reports.iter().all(|report| report.failure.is_none());
+        return Ok(ExitCode::from(u8::from(!good)));
+    }
     let tests = harness.tests(&options.filters);
     ensure!(
         !tests.is_empty(),
@@ -113,14 +124,21 @@ pub fn command(options: &Options) -> Result<ExitCode> {
         options.filters.join(" or ")
     );
     let filtered_out = harness.tests(&[]).len() - tests.len();
-    let bench = Bench::new(&harness, bench::plan(tests), kernels, options.keep)?;
+    let bench = Bench::new(&harness, bench::plan(tests), kernels.clone(), options.keep)?;
     if options.shell {
         return bench.shell();
     }
     interrupt::note()?;
+    // Before the summary, which is said last.
+    let trios = if options.filters.is_empty() {
+        trio::run(&harness, &kernels, options.keep)?
+    } else {
+        Vec::new()
+    };
     let reports = bench.run(options.jobs)?;
     report::print(&bench.plan, &reports, filtered_out);
-    let good = reports.iter().all(|report| Counts::of(report).is_good());
+    let good = reports.iter().all(|report| Counts::of(report).is_good())
+        && trios.iter().all(|report| report.failure.is_none());
     bench.tidy(good)?;
     let passed: usize = reports.iter().map(|report| Counts::of(report).passed).sum();
     Ok(ExitCode::from(u8::from(!good || passed == 0)))
@@ -137,10 +155,12 @@ pub fn with_all_tests(build: BuildOptions, not_run: &BTreeSet<String>) -> Result
     interrupt::note()?;
     let newest = kernels.last().context("no kernel")?.clone();
     let tested = selftest::run(&harness, newest, false).context("the VM bench's own test");
+    let trios = trio::run(&harness, &kernels, false)?;
     let bench = Bench::new(&harness, bench::plan(harness.tests(&[])), kernels, false)?;
     let reports = bench.run(bench::JOBS)?;
     report::print(&bench.plan, &reports, 0);
-    let good = reports.iter().all(|report| Counts::of(report).is_good());
+    let good = reports.iter().all(|report| Counts::of(report).is_good())
+        && trios.iter().all(|report| report.failure.is_none());
     bench.tidy(good)?;
     tested?;
     ensure!(good, "tests failed in virtual machines, see above");

@@ -122,6 +122,7 @@ impl Session<'_> {
             image: self.image,
             accelerator: self.accelerator,
             arguments: format!("{FIRST}={} {}", progress.next, self.arguments),
+            devices: Vec::new(),
         };
         let booted = Instant::now();
         let mut machine = Machine::start(&parts, console)?;

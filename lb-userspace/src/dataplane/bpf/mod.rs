@@ -2,6 +2,7 @@
 //!
 //! | module | question it answers |
 //! |---|---|
+//! | [`kernel`] | what can this kernel do, and what is done without the rest? |
 //! | [`object`] | what is loaded? |
 //! | [`pins`], [`attach`], [`links`], [`qdisc`] | where does it stay, and which packets does it see? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
@@ -15,6 +16,7 @@ mod counters;
 mod filters;
 mod flows;
 mod host;
+mod kernel;
 mod links;
 mod listeners;
 mod mapped;
@@ -71,6 +73,7 @@ impl BpfDataplane {
     /// # Errors
     /// No right to, no such interface, another XDP program there, or a kernel that refuses.
     pub fn open(settings: &DaemonSettings, log: KernelLog) -> anyhow::Result<Self> {
+        kernel::report()?;
         let pins = Pins::open(&settings.pin_dir)?;
         let is_adopted = pins.has_maps();
         match Self::load(settings, log, &pins) {
