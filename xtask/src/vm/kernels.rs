@@ -109,7 +109,7 @@ fn fetch(names: &[&str]) -> Result<()> {
     for name in names {
         let package = newest_of(name, known.lines()).with_context(|| {
             format!(
-                "Debian has no kernel {name} in {}; `apt-cache` there lists {}",
+                "Debian has no kernel {name} in {}; it has {}",
                 SUITES.join(", "),
                 series(known.lines()).join(" ")
             )
