@@ -37,7 +37,7 @@ pub use self::handle::{Command, ControlError, Handle};
 use self::{probes::Probes, service::Member, state::State, writer::Writer};
 use crate::{
     api::Status,
-    dataplane::{Attachment, Dataplane, DataplaneError},
+    dataplane::{Attachment, Dataplane, DataplaneError, Recorded},
     desired::Desired,
     health::{Event, Health, Transition},
     probe::task::Observation,
@@ -45,6 +45,8 @@ use crate::{
 
 /// How often slots are looked at, and failed writes tried again.
 const TICK: Duration = Duration::from_secs(1);
+/// How often recorded flows are walked while no slot moves: only to forget idle ones.
+const REST: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub struct Controller<D> {
@@ -54,6 +56,8 @@ pub struct Controller<D> {
     observations: mpsc::Receiver<Observation>,
     commands: mpsc::Receiver<Command>,
     attachments: Vec<Attachment>,
+    /// The last walk over the recorded flows, and when it was.
+    walk: (Instant, Recorded),
     /// Why the last write failed; it is tried again.
     error: Option<String>,
 }
@@ -70,7 +74,8 @@ impl<D: Dataplane> Controller<D> {
         commands: mpsc::Receiver<Command>,
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
-        let writer = Writer::new(dataplane, now)?;
+        let mut writer = Writer::new(dataplane, now)?;
+        let walk = (now, writer.dataplane().recorded()?);
         let state = State::new(desired, writer.applied())?;
         let (probes, observations) = Probes::new();
         let mut controller = Self {
@@ -80,6 +85,7 @@ impl<D: Dataplane> Controller<D> {
             observations,
             commands,
             attachments,
+            walk,
             error: None,
         };
         controller.write(now)?;
@@ -188,7 +194,14 @@ impl<D: Dataplane> Controller<D> {
 
     /// In this order: what the walk does not find named, nothing can name again, because slots moved on before it.
     fn try_keep_house(&mut self, now: Instant) -> Result<(), DataplaneError> {
-        let recorded = self.writer.dataplane().recorded()?;
+        let is_busy = self.writer.is_moving()
+            || self.error.is_some()
+            || self.state.has_left_over(self.writer.applied());
+        let (walked, _) = self.walk;
+        if !is_busy && now.saturating_duration_since(walked) < REST {
+            return Ok(());
+        }
+        let recorded = self.walk(now, Duration::ZERO)?;
         self.state.forget_left(self.writer.applied(), &recorded);
         self.probes.adjust(self.state.members());
         let target = self.state.target(self.writer.applied(), Some(&recorded));
@@ -198,6 +211,14 @@ impl<D: Dataplane> Controller<D> {
             .step(&recorded, now, |pool| state.transition(pool))
     }
 
+    /// What is recorded, as of a walk not older than `age`.
+    fn walk(&mut self, now: Instant, age: Duration) -> Result<Recorded, DataplaneError> {
+        if now.saturating_duration_since(self.walk.0) >= age {
+            self.walk = (now, self.writer.dataplane().recorded()?);
+        }
+        Ok(self.walk.1.clone())
+    }
+
     fn forget_next_hops(&mut self) {
         if let Err(error) = self.writer.dataplane().forget_next_hops() {
             tracing::warn!(%error, "next hops may be stale for some hundred packets");
@@ -205,7 +226,8 @@ impl<D: Dataplane> Controller<D> {
     }
 
     fn status(&mut self) -> Result<Status, DataplaneError> {
-        let recorded = self.writer.dataplane().recorded()?;
+        let now = Instant::now();
+        let recorded = self.walk(now, TICK)?;
         let counters = self.writer.dataplane().counters()?;
         Ok(status::status(
             &self.state,
@@ -214,7 +236,7 @@ impl<D: Dataplane> Controller<D> {
             &counters,
             &recorded,
             self.error.as_deref(),
-            Instant::now(),
+            now,
         ))
     }
 }

@@ -200,6 +200,12 @@ impl State {
         Some((member, transition))
     }
 
+    /// Whether the datapath has backends that are not configured any more.
+    pub fn has_left_over(&self, applied: &Applied) -> bool {
+        let configured: usize = self.services.iter().map(|s| s.members.len()).sum();
+        !self.leaving.is_empty() || applied.backends.len() > configured
+    }
+
     /// Lets go of backends that no slot and no recorded flow names. `recorded` was read when `applied` stood already.
     pub fn forget_left(&mut self, applied: &Applied, recorded: &Recorded) {
         let named = applied.named();

@@ -33,6 +33,10 @@ impl<D: Dataplane> Writer<D> {
         &mut self.dataplane
     }
 
+    pub const fn is_moving(&self) -> bool {
+        self.progress.is_moving()
+    }
+
     pub fn into_dataplane(self) -> D {
         self.dataplane
     }

@@ -18,11 +18,21 @@ use crate::dataplane::{Applied, Op, PoolId, Recorded};
 #[derive(Debug, Default)]
 pub struct Progress {
     since: BTreeMap<PoolId, BTreeMap<u32, Instant>>,
+    is_moving: bool,
 }
 
 impl Progress {
+    /// Whether a slot is not stable, or a former table not forgotten: then [`Self::steps`] has something to do in time.
+    pub const fn is_moving(&self) -> bool {
+        self.is_moving
+    }
+
     /// Takes note of slots that came into transition. To be called after every change.
     pub fn observe(&mut self, applied: &Applied, now: Instant) {
+        self.is_moving = applied.pools.values().any(|table| {
+            let is_stable = |slot: &Slot| slot.state() == SlotState::Stable;
+            table.former.is_some() || !table.slots.iter().all(is_stable)
+        });
         self.since
             .retain(|pool, _| applied.pools.contains_key(pool));
         for (&pool, table) in &applied.pools {

@@ -13,7 +13,7 @@ use anyhow::{Context as _, anyhow, bail};
 use aya::programs::{
     LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp,
     links::{FdLink, PinnedLink},
-    tc::{self, NlOptions, TcAttachOptions},
+    tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle},
     xdp::XdpMode as AttachMode,
 };
 
@@ -181,6 +181,15 @@ fn adopt_egress(program: &mut SchedClassifier, path: &Path) -> anyhow::Result<()
     Ok(())
 }
 
+/// Where our filter is among those of an interface: the next daemon finds it there.
+const fn filter_place() -> NlOptions {
+    NlOptions {
+        priority: 0x5348,
+        handle: TcHandle::new(0, 1),
+        classid: None,
+    }
+}
+
 /// A filter of the clsact qdisc stays without a pin.
 fn attach_filter(
     program: &mut SchedClassifier,
@@ -192,9 +201,13 @@ fn attach_filter(
     if tc::qdisc_add_clsact(name).is_ok() {
         fs::create_dir_all(pins.qdisc(index))?;
     }
-    let _ = tc::qdisc_detach_program(name, TcAttachType::Egress, "shunt_egress");
-    let options = TcAttachOptions::Netlink(NlOptions::default());
-    let id = program.attach_with_options(name, TcAttachType::Egress, options)?;
+    let (place, direction) = (filter_place(), TcAttachType::Egress);
+    let left = SchedClassifierLink::attached(name, direction, place.priority, place.handle, None)?;
+    let id = match program.attach_to_link(left) {
+        // In its place: no reply leaves without being looked at.
+        Ok(id) => id,
+        Err(_) => program.attach_with_options(name, direction, TcAttachOptions::Netlink(place))?,
+    };
     std::mem::forget(program.take_link(id)?);
     Ok(Egress::Clsact)
 }
