@@ -48,13 +48,10 @@ fn totals(map: &PerCpuArray<MapData, u64>, count: u32) -> anyhow::Result<Vec<u64
         .collect()
 }
 
-/// Of every interface of these tests.
-const MTU: u32 = 1500;
-
-/// Says that packets may be transmitted on an interface, as attaching to it does.
-pub fn open_port(pins: &Path, index: u32, is_open: bool) -> anyhow::Result<()> {
+/// Says that packets of up to `mtu` bytes may be transmitted on an interface, as attaching to it does; none with 0.
+pub fn open_port(pins: &Path, index: u32, mtu: u32) -> anyhow::Result<()> {
     let mut ports: Array<_, u32> = Array::try_from(Map::Array(open(pins, layout::PORTS)?))?;
-    Ok(ports.set(index, u32::from(is_open) * MTU, 0)?)
+    Ok(ports.set(index, mtu, 0)?)
 }
 
 /// What is remembered of flows, in both families.

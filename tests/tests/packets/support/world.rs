@@ -76,7 +76,8 @@ impl World {
         let dataplane = BpfDataplane::open(&settings(pins.clone()), KernelLog::Off)?;
         println!("loaded in {} ms", start.elapsed().as_millis());
         for port in Port::ALL {
-            pinned::open_port(&pins, port as u32, port.is_open())?;
+            let mtu = if port.is_open() { port.mtu() } else { 0 };
+            pinned::open_port(&pins, port as u32, mtu as u32)?;
         }
         let mut world = Self {
             has_ingress: needs::kernel("5.15").is_ok(),
