@@ -2,7 +2,7 @@
 //! and without the daemon.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{collections::BTreeMap, env, thread, time::Duration};
 
 use serde_json::Value;
 use shunt_tests::{
@@ -10,13 +10,14 @@ use shunt_tests::{
     client::{Client, session::Sessions},
     config::{Backend, Config},
     daemon::Daemon,
+    needs,
     topology::{Shape, Topology, vip},
 };
 
 const PORT: u16 = 80;
 const SESSIONS: usize = 200;
 const PAUSE: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `weights` by the number of the backend; those without one are not in the configuration.
 fn config(topology: &Topology, weights: &[(usize, u16)], options: &str, timeouts: &str) -> Config {
@@ -35,6 +36,14 @@ fn config(topology: &Topology, weights: &[(usize, u16)], options: &str, timeouts
         config = config.service(service);
     }
     config
+}
+
+/// Short, so that slots settle and become stable while sessions are watched; longer than any is silent, which on an
+/// emulated machine takes seconds.
+fn transition(seconds: u32) -> String {
+    let is_emulated = env::var_os(needs::IN_GUEST).is_some();
+    let seconds = if is_emulated { seconds * 6 } else { seconds };
+    format!("transition = \"{seconds}s\"\n")
 }
 
 fn reload(daemon: &mut Daemon, config: &Config) {
@@ -80,8 +89,7 @@ fn sum(status: &Value, key: &str) -> u64 {
 fn two_hundred_connections_outlive_backends_that_come_and_go_and_new_weights() {
     let topology = Topology::new(Shape::Gateway, 6).unwrap();
     let _servers = topology.serve(Protocol::Tcp).unwrap();
-    // Short, so that slots settle and become stable while sessions are watched; longer than any is silent.
-    let timeouts = "transition = \"3s\"\n";
+    let timeouts = &transition(3);
     let start = [(1, 3), (2, 2), (3, 1), (4, 1)];
     let mut daemon = Daemon::start(&topology.lb, &config(&topology, &start, "", timeouts)).unwrap();
     let client = Client::new(&topology.client);
@@ -149,7 +157,7 @@ fn connections_outlive_a_table_of_another_size() {
     let topology = Topology::new(Shape::Bridge, 4).unwrap();
     let _servers = topology.serve(Protocol::Tcp).unwrap();
     let weights = [(1, 1), (2, 1), (3, 1), (4, 1)];
-    let timeouts = "transition = \"2s\"\n";
+    let timeouts = &transition(2);
     let with_size = |size: u32| {
         config(
             &topology,
