@@ -17,6 +17,8 @@ pub struct Ip<A> {
     pub transport: usize,
     /// Bytes from there to the end that the IP header states.
     pub payload: usize,
+    /// Bytes of the whole packet.
+    pub length: usize,
     pub source: A,
     pub destination: A,
     pub protocol: u8,
@@ -67,6 +69,7 @@ impl IpHeader for V4 {
         Ok(Ip {
             transport: packet.anchor::<127>(network + header),
             payload: total - header,
+            length: total,
             source: ip.load(Self::SOURCE_OFFSET),
             destination: ip.load(Self::DESTINATION_OFFSET),
             protocol,
@@ -143,6 +146,7 @@ impl IpHeader for V6 {
             TCP | UDP => Ok(Ip {
                 transport: packet.anchor::<1023>(network + V6_LENGTH + extensions),
                 payload: payload - extensions,
+                length: V6_LENGTH + payload,
                 source: ip.load(Self::SOURCE_OFFSET),
                 destination: ip.load(Self::DESTINATION_OFFSET),
                 protocol,

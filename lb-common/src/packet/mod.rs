@@ -44,6 +44,8 @@ pub struct Headers<A> {
     pub network: usize,
     /// Offset of the TCP or UDP header.
     pub transport: usize,
+    /// Bytes of the IP packet; the frame may have more.
+    pub length: usize,
     pub tuple: Tuple<A>,
     /// TCP's flags byte; 0 for UDP.
     pub flags: u8,
@@ -117,6 +119,7 @@ pub fn parse<A: Address + IpHeader + Word, P: Packet>(
     Ok(Headers {
         network,
         transport: ip.transport,
+        length: ip.length,
         tuple,
         flags,
         ttl: ip.ttl,
