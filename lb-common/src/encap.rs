@@ -7,7 +7,7 @@ use crate::{
     address::{Address, V4, V6},
     csum,
     flow::UDP,
-    packet::{IpHeader, PacketMut},
+    packet::{Headers, IpHeader, PacketMut},
 };
 
 /// The port that Linux' `fou` and others use for GUE.
@@ -55,8 +55,7 @@ pub trait Tunnel: IpHeader {
     fn write<P: PacketMut>(packet: &mut P, network: usize, outer: &Outer<Self>) -> Option<()>;
     /// The one's complement sum of the inner packet, unfolded, from its header alone, where its own checksums are
     /// right: they make most of it cancel out (local checksum offload). `None`: not known.
-    fn packet_sum<P: PacketMut>(packet: &P, network: usize, transport: usize, protocol: u8)
-    -> Option<u32>;
+    fn packet_sum<P: PacketMut>(packet: &P, headers: &Headers<Self>) -> Option<u32>;
 }
 
 const DONT_FRAGMENT: u16 = 0x4000_u16.to_be();
@@ -111,22 +110,12 @@ impl Tunnel for V4 {
 
     /// The header sums to zero with its checksum, the transport layer to the complement of its pseudo-header.
     #[inline(always)]
-    fn packet_sum<P: PacketMut>(
-        packet: &P,
-        network: usize,
-        transport: usize,
-        protocol: u8,
-    ) -> Option<u32> {
-        let ip = packet.view::<20>(network)?;
-        let (source, destination): (Self, Self) = (
-            ip.load(Self::SOURCE_OFFSET),
-            ip.load(Self::DESTINATION_OFFSET),
-        );
-        let total = u16::from_be(ip.load(2));
-        let length = total.wrapping_sub((transport - network) as u16);
-        let pseudo = source.sum()
-            + destination.sum()
-            + u32::from(u16::from(protocol).to_be())
+    fn packet_sum<P: PacketMut>(_: &P, headers: &Headers<Self>) -> Option<u32> {
+        let tuple = &headers.tuple;
+        let length = (headers.length - (headers.transport - headers.network)) as u16;
+        let pseudo = tuple.source.sum()
+            + tuple.destination.sum()
+            + u32::from(u16::from(tuple.protocol).to_be())
             + u32::from(length.to_be());
         Some(!csum::fold(pseudo) & 0xffff)
     }
@@ -166,19 +155,14 @@ impl Tunnel for V6 {
 
     /// The addresses of header and pseudo-header cancel out; so do the lengths.
     #[inline(always)]
-    fn packet_sum<P: PacketMut>(
-        packet: &P,
-        network: usize,
-        transport: usize,
-        protocol: u8,
-    ) -> Option<u32> {
-        if transport != network + Self::LENGTH {
+    fn packet_sum<P: PacketMut>(packet: &P, headers: &Headers<Self>) -> Option<u32> {
+        if headers.is_extended {
             return None;
         }
-        let ip = packet.view::<40>(network)?;
+        let ip = packet.view::<8>(headers.network)?;
         let words: [u16; 2] = [ip.load(0), ip.load(2)];
         let limit: u16 = ip.load(6);
-        let pseudo = u32::from(u16::from(protocol).to_be());
+        let pseudo = u32::from(u16::from(headers.tuple.protocol).to_be());
         Some(
             u32::from(words[0])
                 + u32::from(words[1])

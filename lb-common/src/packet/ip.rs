@@ -19,6 +19,8 @@ pub struct Ip<A> {
     pub payload: usize,
     /// Bytes of the whole packet.
     pub length: usize,
+    /// Whether there are options or extension headers.
+    pub is_extended: bool,
     pub source: A,
     pub destination: A,
     pub protocol: u8,
@@ -70,6 +72,7 @@ impl IpHeader for V4 {
             transport: packet.anchor::<127>(network + header),
             payload: total - header,
             length: total,
+            is_extended: header != V4_LENGTH,
             source: ip.load(Self::SOURCE_OFFSET),
             destination: ip.load(Self::DESTINATION_OFFSET),
             protocol,
@@ -147,6 +150,7 @@ impl IpHeader for V6 {
                 transport: packet.anchor::<1023>(network + V6_LENGTH + extensions),
                 payload: payload - extensions,
                 length: V6_LENGTH + payload,
+                is_extended: extensions != 0,
                 source: ip.load(Self::SOURCE_OFFSET),
                 destination: ip.load(Self::DESTINATION_OFFSET),
                 protocol,

@@ -46,6 +46,8 @@ pub struct Headers<A> {
     pub transport: usize,
     /// Bytes of the IP packet; the frame may have more.
     pub length: usize,
+    /// Whether there are IPv4 options or IPv6 extension headers.
+    pub is_extended: bool,
     pub tuple: Tuple<A>,
     /// TCP's flags byte; 0 for UDP.
     pub flags: u8,
@@ -120,6 +122,7 @@ pub fn parse<A: Address + IpHeader + Word, P: Packet>(
         network,
         transport: ip.transport,
         length: ip.length,
+        is_extended: ip.is_extended,
         tuple,
         flags,
         ttl: ip.ttl,

@@ -22,12 +22,7 @@ use lb_common::{
     verdict::Verdict,
 };
 
-use crate::{
-    family::Family,
-    frame::Frame,
-    steer,
-    transmit::Outcome,
-};
+use crate::{family::Family, frame::Frame, steer, transmit::Outcome};
 
 const DSR: u8 = Forward::Dsr as u8;
 const IPIP: u8 = Forward::Ipip as u8;

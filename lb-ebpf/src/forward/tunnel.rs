@@ -1,5 +1,4 @@
 use lb_common::{
-    address::Address,
     backend::Forward,
     encap::{self, Outer, Tunnel, UDP_LENGTH},
     flow::UDP,
@@ -76,8 +75,7 @@ fn encapsulate<A: Family + Tunnel, O: Family + Tunnel>(
     overhead: usize,
 ) -> Option<()> {
     rewrite::decrement_ttl::<A, _>(frame, headers.network, headers.ttl)?;
-    let protocol = headers.tuple.protocol;
-    let sum = A::packet_sum(frame, headers.network, headers.transport, protocol);
+    let sum = A::packet_sum(frame, headers);
     frame.grow(overhead, headers.network, O::ETHERTYPE)?;
     O::write(frame, headers.network, outer)?;
     if outer.protocol == UDP {

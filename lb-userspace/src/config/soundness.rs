@@ -81,7 +81,7 @@ fn families(service: &Service, report: &Report) {
         };
         let is_4in6 = service.forward.is_tunnel() && of(Family::V4).is_empty();
         let mut backends = of(family);
-        if is_4in6 && family == Family::V4 {
+        if is_4in6 && family == Family::V4 && listener.is_some() {
             backends = of(Family::V6);
         }
         if is_4in6 && family == Family::V6 && listener.is_none() {
