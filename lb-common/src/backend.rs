@@ -64,6 +64,47 @@ pub enum BackendState {
     Down,
 }
 
+/// How packets are handed to a backend.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Forward {
+    /// The destination is rewritten; replies pass here again.
+    #[default]
+    Nat = 0,
+    /// Only the MAC is: the backend has the VIP, and answers clients itself.
+    Dsr = 1,
+    /// IP in IP: 4in4, 6in6 and 4in6.
+    Ipip = 2,
+    /// The same in UDP: Generic UDP Encapsulation, variant 1 (draft-ietf-intarea-gue).
+    Gue = 3,
+}
+
+impl Forward {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Dsr => "dsr",
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+        }
+    }
+
+    /// Whether packets travel inside of others, which may be of the other family.
+    pub const fn is_tunnel(self) -> bool {
+        matches!(self, Self::Ipip | Self::Gue)
+    }
+
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Nat),
+            1 => Some(Self::Dsr),
+            2 => Some(Self::Ipip),
+            3 => Some(Self::Gue),
+            _ => None,
+        }
+    }
+}
+
 /// One entry of the backend array.
 ///
 /// `address` holds an IPv4 address in its first word, network byte order; `port` is in network byte order.
@@ -71,7 +112,11 @@ pub enum BackendState {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Backend {
     pub id: BackendId,
-    pub state: u32,
+    /// [`Self::ALIVE`] or [`Self::DOWN`]; anything else is no backend.
+    pub state: u8,
+    /// A [`Forward`].
+    pub forward: u8,
+    pub padding: u16,
     pub address: [u32; 4],
     pub port: u16,
     pub family: u8,
@@ -83,8 +128,8 @@ pub struct Backend {
 map_type!(Backend, size = 32, align = 4);
 
 impl Backend {
-    pub const ALIVE: u32 = 1;
-    pub const DOWN: u32 = 2;
+    pub const ALIVE: u8 = 1;
+    pub const DOWN: u8 = 2;
 
     /// Whether `id` still means this entry and flows may use it.
     pub const fn serves(&self, id: BackendId) -> bool {

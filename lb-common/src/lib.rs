@@ -9,7 +9,7 @@
 //! | [`service`] | which service is `VIP:port/protocol`? |
 //! | [`flow`] | what is remembered of a flow? |
 //! | [`packet`] | where are the headers, and are they true? |
-//! | [`csum`], [`rewrite`] | how does a packet change on its way? |
+//! | [`csum`], [`rewrite`], [`encap`] | how does a packet change on its way? |
 //! | [`hash`] | how do packets spread? |
 //! | [`filter`] | is this packet certainly not ours? |
 //! | [`hop`] | what is cached of the kernel's answer about the next hop? |
@@ -22,6 +22,7 @@
 pub mod address;
 pub mod backend;
 pub mod csum;
+pub mod encap;
 pub mod filter;
 pub mod flow;
 pub mod hash;

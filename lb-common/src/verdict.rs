@@ -53,6 +53,8 @@ named! {
         ReplyStack = "reply_stack",
         /// For a service that has no backend to take it.
         NoBackend = "drop_no_backend",
+        /// For a `dsr` backend whose MAC is not known, or whose interface is not transmitted on.
+        NoNextHop = "drop_no_next_hop",
         /// The frame could not be changed; never seen.
         RewriteFailed = "drop_rewrite_failed",
         /// Leaving: nothing to do with us.

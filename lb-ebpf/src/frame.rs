@@ -2,8 +2,11 @@
 
 use core::arch::asm;
 
-use aya_ebpf::programs::XdpContext;
-use lb_common::packet::{Packet, PacketMut, View, ViewMut};
+use aya_ebpf::{helpers::bpf_xdp_adjust_head, programs::XdpContext};
+use lb_common::packet::{ETHERNET_LENGTH, Packet, PacketMut, View, ViewMut};
+
+/// Bytes of two VLAN tags.
+const TAGS: usize = 8;
 
 pub struct Frame {
     ctx: XdpContext,
@@ -23,6 +26,30 @@ impl Frame {
     #[inline(always)]
     pub fn ingress(&self) -> u32 {
         self.ctx.ingress_ifindex() as u32
+    }
+}
+
+impl Frame {
+    /// Makes room for `bytes` between the link header, of `network` bytes, and what follows it; the link header then
+    /// says that `ethertype` follows.
+    #[inline(always)]
+    pub fn grow(&mut self, bytes: usize, network: usize, ethertype: u16) -> Option<()> {
+        let old = self.view::<ETHERNET_LENGTH>(0)?;
+        let macs: [u8; 12] = old.load(0);
+        let tags = self.view::<TAGS>(12)?;
+        let tags: [u32; 2] = [tags.load(0), tags.load(4)];
+        // SAFETY: the program's own context; no view of the packet is left.
+        if unsafe { bpf_xdp_adjust_head(self.ctx.ctx, -(bytes as i32)) } != 0 {
+            return None;
+        }
+        let mut new = self.view_mut::<22>(0)?;
+        new.store(0, macs);
+        // Written whole, and the next header over what of it are no tags.
+        new.store(12, tags[0]);
+        new.store(16, tags[1]);
+        let place = self.anchor::<31>(network - 2);
+        self.view_mut::<2>(place)?.store(0, ethertype);
+        Some(())
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`ingress`] | what becomes of a packet that arrives? |
 //! | [`egress`] | what becomes of a packet that leaves? |
 //! | [`steer`] | which service is it for, and which backend takes it? |
+//! | [`forward`] | what is done to a packet for its backend? |
 //! | [`flows`] | what was recorded of a flow? |
 //! | [`reverse`] | is this a reply, and what was it sent to? |
 //! | [`transmit`] | how does it get there? |
@@ -19,6 +20,7 @@
 mod egress;
 mod family;
 mod flows;
+mod forward;
 mod frame;
 mod ingress;
 mod maps;

@@ -45,13 +45,17 @@ pub fn service<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<u32> {
     None
 }
 
-/// The backend that takes the packet, and its entry; `None` where nobody does.
+/// The backend that takes a packet.
+pub struct Chosen {
+    pub id: BackendId,
+    pub backend: &'static Backend,
+    /// Of the flow.
+    pub hash: u32,
+}
+
+/// `None` where nobody takes the packet.
 #[inline(always)]
-pub fn backend<A: Family>(
-    headers: &Headers<A>,
-    pool: u32,
-    control: &Control,
-) -> Option<(BackendId, &'static Backend)> {
+pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, control: &Control) -> Option<Chosen> {
     let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
     let tuple = &headers.tuple;
     let hash = hash::flow(
@@ -82,7 +86,11 @@ pub fn backend<A: Family>(
         };
         flows::record(tuple, entry, &record);
     }
-    Some((choice.backend, entry))
+    Some(Chosen {
+        id: choice.backend,
+        backend: entry,
+        hash,
+    })
 }
 
 /// `None` for a table that is not there: the entry of a pool without one names the first slot of another's.

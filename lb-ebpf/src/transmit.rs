@@ -29,6 +29,18 @@ impl Outcome {
             interface: 0,
         }
     }
+
+    /// By `hop`, if the packet could be changed for that.
+    #[inline(always)]
+    pub const fn leaves(changed: Option<()>, hop: &Hop, verdict: Verdict) -> Self {
+        match changed {
+            Some(()) => Self {
+                verdict,
+                interface: hop.interface,
+            },
+            None => Self::stays(Verdict::RewriteFailed),
+        }
+    }
 }
 
 /// The one place that says what a verdict does.
@@ -40,7 +52,7 @@ pub fn action(outcome: Outcome) -> u32 {
             // SAFETY: a helper without preconditions.
             unsafe { bpf_redirect(outcome.interface, 0) as u32 }
         }
-        Verdict::NoBackend | Verdict::RewriteFailed => xdp_action::XDP_DROP,
+        Verdict::NoBackend | Verdict::NoNextHop | Verdict::RewriteFailed => xdp_action::XDP_DROP,
         _ => xdp_action::XDP_PASS,
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+pub use lb_common::backend::Forward;
+
 /// The whole of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
@@ -81,19 +83,6 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Forward {
-    Nat,
-}
-
-impl Forward {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nat => "nat",
         }
     }
 }

@@ -36,6 +36,16 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const NAMES: [&str; 3] = ["b1", "b2", "b3"];
 const SERVICE_PORT: u16 = 80;
 const BACKEND_PORT: u16 = 8080;
+/// Services that keep the port, each with one backend, which has the VIP: how it is reached, and whether its address is
+/// of the other family.
+const BY: [(&str, u16, bool); 4] = [
+    ("dsr", 81, false),
+    ("ipip", 82, false),
+    ("gue", 83, false),
+    ("ipip", 84, true),
+];
+/// Of a download through each.
+const DOWNLOAD: u64 = 4 << 20;
 /// Where the client tells the others what to do.
 const CONTROL_LB: &str = "10.1.0.1:7000";
 const CONTROL_BACKENDS: &str = "10.2.0.10:7000";
@@ -117,6 +127,7 @@ fn backends() {
         .iter()
         .map(|name| ((*name).to_owned(), serve(name)))
         .collect();
+    let _behind = take_from_tunnels(&netns);
     obey(&netns, CONTROL_BACKENDS, |line| {
         let (verb, name) = line.split_once(' ').unwrap();
         match verb {
@@ -126,6 +137,32 @@ fn backends() {
         }
         "done".to_owned()
     });
+}
+
+/// The VIP, the kernel's own ends of tunnels, and servers at the VIP.
+fn take_from_tunnels(netns: &Netns) -> Vec<Server> {
+    for module in ["ipip", "ip6_tunnel", "fou", "fou6"] {
+        needs::module(module).unwrap();
+    }
+    netns
+        .ip("addr add 10.99.0.1/32 dev lo\naddr add fd00:99::1/128 dev lo nodad\n\
+             link set tunl0 up\nlink set ip6tnl0 up\n\
+             link add t46 type ip6tnl mode ipip6 local fd00:2::12 remote ::\nlink set t46 up\nfou add port 6080 gue\nfou add port 6080 gue -6")
+        .unwrap();
+    for name in ["all", "default", "tunl0", "ip6tnl0", "t46", "eth0"] {
+        // What comes out of a tunnel came in by another interface than answers leave by.
+        netns
+            .sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "0")
+            .unwrap();
+    }
+    let mut servers = Vec::new();
+    for (name, port, _) in BY {
+        let addresses = Family::BOTH.map(|family| vip(family, port));
+        for protocol in Protocol::BOTH {
+            servers.push(Server::start(netns, protocol, name, &addresses).unwrap());
+        }
+    }
+    servers
 }
 
 #[test]
@@ -143,6 +180,11 @@ fn lb() {
     for family in Family::BOTH {
         for protocol in Protocol::BOTH {
             config = config.service(service(family, protocol));
+            for (forward, port, is_4in6) in BY {
+                if !is_4in6 || family == Family::V4 {
+                    config = config.service(kept_port(forward, port, is_4in6, family, protocol));
+                }
+            }
         }
     }
     let daemon = Daemon::start(&netns, &config).unwrap();
@@ -170,10 +212,36 @@ fn service(family: Family, protocol: Protocol) -> Service {
     service
 }
 
+fn kept_port(
+    forward: &str,
+    port: u16,
+    is_4in6: bool,
+    family: Family,
+    protocol: Protocol,
+) -> Service {
+    let address = match family {
+        // Where the backend has a tunnel device for IPv4 in IPv6.
+        _ if is_4in6 => format!("[fd00:2::12]:{port}"),
+        Family::V4 => format!("10.2.0.11:{port}"),
+        Family::V6 => format!("[fd00:2::11]:{port}"),
+    };
+    Service::new(
+        &format!("{forward}-{port}-{family}-{protocol}"),
+        protocol,
+        &[vip(family, port)],
+    )
+    .options(&format!("forward = \"{forward}\""))
+    // Its server is at the VIP, and answers nobody else; an answering neighbour is all that is asked for.
+    .health("type = \"none\"")
+    .backend(Backend::new("behind", address.parse().unwrap()))
+}
+
 #[test]
 #[ignore = "run by `cargo xtask test vm`"]
 fn client() {
     let netns = host("client", &[("eth0", &["10.1.0.2/24", "fd00:1::2/64"])]);
+    // What the client sends has to fit when it is inside of another packet.
+    netns.ip("link set eth0 mtu 1400").unwrap();
     netns
         .ip("route add default via 10.1.0.1\nroute add default via fd00:1::1")
         .unwrap();
@@ -193,6 +261,13 @@ fn client() {
     for family in Family::BOTH {
         for protocol in Protocol::BOTH {
             goes_from_nic_to_nic(&netns, &client, family, protocol);
+        }
+    }
+    for (forward, port, is_4in6) in BY {
+        for family in Family::BOTH {
+            if !is_4in6 || family == Family::V4 {
+                keeps_the_port(&netns, &client, forward, port, family);
+            }
         }
     }
     fails_over(&netns, &client);
@@ -222,6 +297,41 @@ fn goes_from_nic_to_nic(netns: &Netns, client: &Client, family: Family, protocol
         assert!(count.abs_diff(FLOWS / 3) < FLOWS * 14 / 100, "{counts:?}");
     }
     assert!(forwarded >= FLOWS && replied >= FLOWS, "{after:#}");
+}
+
+/// TCP and UDP reach the VIP on the backend, a long transfer too; answers do not pass the load balancer's programs.
+fn keeps_the_port(netns: &Netns, client: &Client, forward: &str, port: u16, family: Family) {
+    const FLOWS: u64 = 50;
+    let what = format!("{forward} {port} {family}");
+    let before = status(netns).unwrap();
+    for protocol in Protocol::BOTH {
+        let spread = client
+            .spread(protocol, vip(family, port), FLOWS, 2)
+            .unwrap();
+        assert_eq!(spread.of(forward), FLOWS, "{what}: {spread:?}");
+    }
+    let mut stream = client.connect(vip(family, port)).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let line = format!("{}\n", "z".repeat(64 << 10));
+    let mut received = 0;
+    while received < DOWNLOAD {
+        stream.write_all(line.as_bytes()).unwrap();
+        let mut answer = String::new();
+        reader.read_line(&mut answer).unwrap();
+        assert_eq!(answer, format!("{forward} {line}"), "{what}");
+        received += answer.len() as u64;
+    }
+    let after = status(netns).unwrap();
+    let grown = |prefix| daemon::verdicts(&after, prefix) - daemon::verdicts(&before, prefix);
+    println!(
+        "{what}: {} packets straight out, {} through the kernel, {} replies seen",
+        grown("forward_redirect"),
+        grown("forward_stack"),
+        grown("reply_")
+    );
+    assert!(grown("forward_redirect") > FLOWS * 4, "{what}: {after:#}");
+    assert_eq!(grown("drop_"), 0, "{what}: {after:#}");
+    assert_eq!(grown("reply_") + grown("egress_reply"), 0, "{what}");
 }
 
 /// A backend that stops is ejected in time, and comes back.

@@ -17,6 +17,10 @@ pub struct Ip<A> {
     pub transport: usize,
     /// Bytes from there to the end that the IP header states.
     pub payload: usize,
+    /// Bytes of the whole packet.
+    pub length: usize,
+    /// Whether there are options or extension headers.
+    pub is_extended: bool,
     pub source: A,
     pub destination: A,
     pub protocol: u8,
@@ -67,6 +71,8 @@ impl IpHeader for V4 {
         Ok(Ip {
             transport: packet.anchor::<127>(network + header),
             payload: total - header,
+            length: total,
+            is_extended: header != V4_LENGTH,
             source: ip.load(Self::SOURCE_OFFSET),
             destination: ip.load(Self::DESTINATION_OFFSET),
             protocol,
@@ -143,6 +149,8 @@ impl IpHeader for V6 {
             TCP | UDP => Ok(Ip {
                 transport: packet.anchor::<1023>(network + V6_LENGTH + extensions),
                 payload: payload - extensions,
+                length: V6_LENGTH + payload,
+                is_extended: extensions != 0,
                 source: ip.load(Self::SOURCE_OFFSET),
                 destination: ip.load(Self::DESTINATION_OFFSET),
                 protocol,

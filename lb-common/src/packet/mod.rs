@@ -44,6 +44,10 @@ pub struct Headers<A> {
     pub network: usize,
     /// Offset of the TCP or UDP header.
     pub transport: usize,
+    /// Bytes of the IP packet; the frame may have more.
+    pub length: usize,
+    /// Whether there are IPv4 options or IPv6 extension headers.
+    pub is_extended: bool,
     pub tuple: Tuple<A>,
     /// TCP's flags byte; 0 for UDP.
     pub flags: u8,
@@ -117,6 +121,8 @@ pub fn parse<A: Address + IpHeader + Word, P: Packet>(
     Ok(Headers {
         network,
         transport: ip.transport,
+        length: ip.length,
+        is_extended: ip.is_extended,
         tuple,
         flags,
         ttl: ip.ttl,

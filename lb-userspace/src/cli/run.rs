@@ -46,6 +46,9 @@ async fn serve(args: &RunArgs, desired: Desired) -> anyhow::Result<()> {
             "attached"
         );
     }
+    if let Some(http) = desired.daemon.http {
+        tracing::warn!(%http, "nothing is served there yet: metrics and the stats page are still to come");
+    }
     let controller = Controller::start(desired, dataplane, attachments, commands)?;
     tracing::info!("balancing");
     let stop = signals.until_stop(args.config.config.clone(), control);

@@ -34,7 +34,7 @@ pub(super) struct Service {
     pub(super) complete: bool,
     pub(super) min_active: Option<At<usize>>,
     pub(super) table_size: Option<At<u32>>,
-    forward: Forward,
+    pub(super) forward: Forward,
     scheduler: Scheduler,
     health: HealthSettings,
 }
@@ -159,8 +159,8 @@ fn forward(section: &mut Section) -> Forward {
     section
         .optional("forward")
         .and_then(|field| {
-            let later = ["fullnat", "dsr", "ipip", "gue"];
-            field.word(&[("nat", Forward::Nat)], &later)
+            let words = [Forward::Nat, Forward::Dsr, Forward::Ipip, Forward::Gue];
+            field.word(&words.map(|word| (word.name(), word)), &["fullnat"])
         })
         .unwrap_or(Forward::Nat)
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, net::SocketAddr};
 
+use crate::desired::Forward;
+
 use super::{
     backend::Backend,
     report::{At, Mistake, Place, Report},
@@ -13,6 +15,7 @@ pub(super) fn check(service: &Service, report: &Report) {
     // A backend or listener that is left out for being wrong would make these wrong, too.
     if service.complete {
         families(service, report);
+        ports(service, report);
         enough_backends(service, report);
     }
 }
@@ -65,38 +68,69 @@ impl Family {
     }
 }
 
-/// Each family has a lookup table of its own, because `nat` does not translate between them: each has to
-/// make sense in itself.
+/// Each family has a lookup table of its own, because nothing translates between them: each has to make sense in
+/// itself. Only tunnels take IPv4 to IPv6 backends, of services that have no others.
 fn families(service: &Service, report: &Report) {
     for family in [Family::V4, Family::V6] {
         let mut listeners = service.listen.iter();
         let listener = listeners.find(|listener| Family::of(listener.value) == family);
-        let backends: Vec<_> = service
-            .backends
-            .iter()
-            .filter(|backend| Family::of(backend.settings.address) == family)
-            .collect();
+        let of = |family| -> Vec<&Backend> {
+            let all = service.backends.iter();
+            all.filter(|backend| Family::of(backend.settings.address) == family)
+                .collect()
+        };
+        let is_4in6 = service.forward.is_tunnel() && of(Family::V4).is_empty();
+        let mut backends = of(family);
+        if is_4in6 && family == Family::V4 && listener.is_some() {
+            backends = of(Family::V6);
+        }
+        if is_4in6 && family == Family::V6 && listener.is_none() {
+            continue;
+        }
         match (listener, backends.first()) {
             (None, None) => {}
             (Some(_), Some(_)) => shares(service, family, &backends, report),
             (Some(listener), None) => {
                 let expected = format!("at least one {} backend to serve it", family.name());
                 let found = format!("{}, but no {} backend", listener.value, family.name());
-                unserved(&listener.place, found, expected, report);
+                unserved(service.forward, &listener.place, found, expected, report);
             }
             (None, Some(backend)) => {
                 let address = backend.settings.address;
                 let expected = format!("an {} address in `listen`", family.name());
                 let found = format!("{address}, but no {} listener", family.name());
-                unserved(&backend.address, found, expected, report);
+                unserved(service.forward, &backend.address, found, expected, report);
             }
         }
     }
 }
 
-fn unserved(place: &Place, found: String, expected: String, report: &Report) {
-    let help = r#"forward = "nat" does not translate between IPv4 and IPv6"#;
+fn unserved(forward: Forward, place: &Place, found: String, expected: String, report: &Report) {
+    let name = forward.name();
+    let help = format!("forward = \"{name}\" does not translate between IPv4 and IPv6");
     report.add(place, Mistake::new(found, expected).help(help));
+}
+
+/// Only `nat` changes ports: otherwise the backend listens where the clients think that the VIP does.
+fn ports(service: &Service, report: &Report) {
+    let forward = service.forward;
+    if forward == Forward::Nat {
+        return;
+    }
+    for backend in &service.backends {
+        let port = backend.settings.address.port();
+        let other = service
+            .listen
+            .iter()
+            .find(|listener| listener.value.port() != port);
+        let Some(listener) = other else {
+            continue;
+        };
+        let found = format!("port {port}");
+        let expected = format!("port {}, as in `listen`", listener.value.port());
+        let help = format!("forward = \"{}\" does not change ports", forward.name());
+        report.add(&backend.address, Mistake::new(found, expected).help(help));
+    }
 }
 
 /// Whether somebody takes new flows, and the table has room for all who may.

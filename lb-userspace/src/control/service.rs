@@ -1,13 +1,13 @@
 //! A service at run time: its settings, and what is known of its backends.
 
-use std::{hash::Hasher as _, net::SocketAddr, time::Instant};
+use std::{collections::BTreeSet, hash::Hasher as _, net::SocketAddr, time::Instant};
 
 use lb_common::backend::{BackendId, BackendState};
 use siphasher::sip::SipHasher13;
 
 use crate::{
     dataplane::BackendEntry,
-    desired::{BackendSettings, Check, HealthSettings, Protocol, ServiceSettings},
+    desired::{BackendSettings, Check, Forward, HealthSettings, Protocol, ServiceSettings},
     health::{Event, Health, Machine, Transition},
     membership,
     scheduler::Candidate,
@@ -51,6 +51,7 @@ pub struct Member {
     pub id: BackendId,
     pub service: String,
     pub protocol: Protocol,
+    pub forward: Forward,
     pub settings: BackendSettings,
     pub health: HealthSettings,
     pub machine: Machine,
@@ -69,6 +70,7 @@ impl Member {
             id,
             service: service.name.clone(),
             protocol: service.protocol,
+            forward: service.forward,
             settings: settings.clone(),
             health: service.health.clone(),
             machine: Machine::new(service.health.rise, service.health.fall, initial),
@@ -81,6 +83,7 @@ impl Member {
     /// The same backend under new settings; what is known of its health stays.
     pub fn resettle(&mut self, service: &ServiceSettings, settings: &BackendSettings) {
         self.settings = settings.clone();
+        self.forward = service.forward;
         if self.health != service.health {
             self.health = service.health.clone();
             let known = self.machine.health();
@@ -116,6 +119,7 @@ impl Member {
                 Health::Up => BackendState::Alive,
                 Health::Down | Health::Unknown => BackendState::Down,
             },
+            forward: self.forward,
             identity: identity(&self.service, &self.settings.name),
         }
     }
@@ -138,10 +142,17 @@ impl ServiceState {
             .any(|&address| Family::of(address) == family)
     }
 
-    pub fn of_family(&self, family: Family) -> impl Iterator<Item = &Member> {
+    /// The backends that serve a family: its own, or in tunnels IPv6 ones where IPv4 has none.
+    pub fn serving(&self, family: Family) -> impl Iterator<Item = &Member> {
+        let has = |family| {
+            let mut all = self.members.iter();
+            all.any(|member| Family::of(member.settings.address) == family)
+        };
+        let is_4in6 = self.settings.forward.is_tunnel() && !has(Family::V4);
+        let of = if is_4in6 { Family::V6 } else { family };
         self.members
             .iter()
-            .filter(move |member| Family::of(member.settings.address) == family)
+            .filter(move |member| Family::of(member.settings.address) == of)
     }
 
     /// Whether each member takes new flows. Each family needs backends of its own.
@@ -172,13 +183,15 @@ impl ServiceState {
 
     /// Who shares the table of a family.
     pub fn candidates(&self, family: Family) -> Vec<Candidate<'_>> {
-        self.members
+        let active: BTreeSet<BackendId> = self
+            .members
             .iter()
             .zip(self.active())
-            .filter(|(member, is_active)| {
-                *is_active && Family::of(member.settings.address) == family
-            })
-            .map(|(member, _)| Candidate {
+            .filter_map(|(member, is_active)| is_active.then_some(member.id))
+            .collect();
+        self.serving(family)
+            .filter(|member| active.contains(&member.id))
+            .map(|member| Candidate {
                 identity: &member.settings.name,
                 id: member.id,
                 weight: member.settings.weight,

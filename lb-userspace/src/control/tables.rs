@@ -73,7 +73,7 @@ fn size(service: &ServiceState, family: Family, applied: Option<&Pool>) -> u32 {
         return size;
     }
     let weights: Vec<u16> = service
-        .of_family(family)
+        .serving(family)
         .map(|member| member.settings.weight)
         .filter(|&weight| weight > 0)
         .collect();

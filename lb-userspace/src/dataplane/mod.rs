@@ -13,7 +13,7 @@ use lb_common::{
     slot::Slot,
 };
 
-use crate::desired::Protocol;
+use crate::desired::{Forward, Protocol};
 
 /// A lookup table in the datapath. A service has one for each family it listens on.
 pub type PoolId = u16;
@@ -75,6 +75,7 @@ pub struct BackendEntry {
     pub address: SocketAddr,
     pub protocol: Protocol,
     pub state: BackendState,
+    pub forward: Forward,
     /// A hash of the service's and the backend's name, by which the next daemon knows it again.
     pub identity: u32,
 }

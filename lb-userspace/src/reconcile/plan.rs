@@ -96,6 +96,7 @@ mod tests {
             address: format!("10.0.0.{}:80", id.index()).parse().unwrap(),
             protocol: Protocol::Tcp,
             state,
+            forward: crate::desired::Forward::Nat,
             identity: id.index(),
         }
     }

@@ -170,9 +170,43 @@ interfaces = ["eth0"]
             &[(
                 r#"protocol = "udp""#,
                 r#"protocol = "udp"
-forward = "dsr""#,
+forward = "fullnat""#,
             )],
-            r#"shunt.toml:25:11: service[dns].forward: found "dsr", which is not supported yet, expected "nat""#,
+            r#"shunt.toml:25:11: service[dns].forward: found "fullnat", which is not supported yet, expected "nat", "dsr", "ipip" or "gue""#,
+        ),
+        (
+            "another port where ports are kept",
+            &[(
+                r#"protocol = "udp"
+
+[[service.backend]]
+address = "10.0.0.53:53""#,
+                r#"protocol = "udp"
+forward = "dsr"
+
+[[service.backend]]
+address = "10.0.0.53:5353""#,
+            )],
+            r#"shunt.toml:28:11: service[dns].backend[10.0.0.53:5353].address: found port 5353, expected port 53, as in `listen`
+  help: forward = "dsr" does not change ports"#,
+        ),
+        (
+            "an IPv6 backend of an IPv4 listener, without a tunnel",
+            &[(
+                r#"protocol = "udp"
+
+[[service.backend]]
+address = "10.0.0.53:53""#,
+                r#"protocol = "udp"
+forward = "dsr"
+
+[[service.backend]]
+address = "[2001:db8::53]:53""#,
+            )],
+            r#"shunt.toml:23:11: service[dns].listen[#1]: found 192.0.2.53:53, but no IPv4 backend, expected at least one IPv4 backend to serve it
+  help: forward = "dsr" does not translate between IPv4 and IPv6
+shunt.toml:28:11: service[dns].backend[[2001:db8::53]:53].address: found [2001:db8::53]:53, but no IPv6 listener, expected an IPv6 address in `listen`
+  help: forward = "dsr" does not translate between IPv4 and IPv6"#,
         ),
         (
             "an unknown forward mode",
@@ -181,7 +215,7 @@ forward = "dsr""#,
                 r#"protocol = "udp"
 forward = "route""#,
             )],
-            r#"shunt.toml:25:11: service[dns].forward: found "route", expected "nat""#,
+            r#"shunt.toml:25:11: service[dns].forward: found "route", expected "nat", "dsr", "ipip" or "gue""#,
         ),
         (
             "a scheduler to come",

@@ -24,6 +24,7 @@ mod slots;
 mod stays;
 mod support;
 mod torn;
+mod tunnels;
 
 use std::collections::BTreeSet;
 
@@ -31,13 +32,14 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 6] = [
+    let topics: [fn(Kind) -> Vec<Row>; 7] = [
         forward::rows,
         stays::rows,
         headers::rows,
         malformed::rows,
         reply::rows,
         slots::rows,
+        tunnels::rows,
     ];
     topics
         .iter()

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, mem::offset_of, net::SocketAddr, sync::atom
 
 use aya::maps::MapData;
 use lb_common::{
-    backend::{Backend, BackendId, BackendState},
+    backend::{Backend, BackendId, BackendState, Forward},
     flow::{TCP, UDP},
 };
 
@@ -50,15 +50,22 @@ impl Backends {
             BackendState::Alive => Backend::ALIVE,
             BackendState::Down => Backend::DOWN,
         };
+        let forward = backend.forward as u8;
+        if backend.forward == Forward::Nat {
+            filters::add(&self.filter, backend.address);
+        }
         if !self.is_new(id) {
-            self.word(id, offset_of!(Backend, state), state);
+            // Both in one store.
+            let word = u32::from_ne_bytes([state, forward, 0, 0]);
+            self.word(id, offset_of!(Backend, state), word);
             return;
         }
-        filters::add(&self.filter, backend.address);
         let (family, address) = wire::words(backend.address.ip());
         let entry = Backend {
             id: BackendId::NONE,
             state,
+            forward,
+            padding: 0,
             address,
             port: backend.address.port().to_be(),
             family,
@@ -78,7 +85,10 @@ impl Backends {
         // The id stays, so that the next one in this place gets another generation.
         self.word(id, offset_of!(Backend, state), 0);
         let left = self.read();
-        filters::keep_only(&self.filter, left.values().map(|backend| backend.address));
+        let replying = left
+            .values()
+            .filter(|backend| backend.forward == Forward::Nat);
+        filters::keep_only(&self.filter, replying.map(|backend| backend.address));
     }
 
     fn word(&self, id: BackendId, offset: usize, value: u32) {
@@ -99,6 +109,7 @@ fn meaning(entry: &Backend) -> Option<BackendEntry> {
         address: SocketAddr::new(address, u16::from_be(entry.port)),
         protocol: protocol(entry.protocol)?,
         state,
+        forward: Forward::from_number(entry.forward)?,
         identity: entry.identity,
     })
 }

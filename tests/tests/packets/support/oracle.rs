@@ -20,7 +20,39 @@ struct Parts {
 /// Checks that `output` is a rewritten `input`: `input` is whole, nothing but an end's address and port, TTL, MACs
 /// and checksums differs, and every checksum is as right or wrong as before.
 pub fn check(input: &[u8], output: &[u8]) -> anyhow::Result<()> {
+    if output.len() > input.len() {
+        return unwrap(input, output)
+            .and_then(|unwrapped| compare(input, &unwrapped))
+            .with_context(|| report::difference(input, output));
+    }
     compare(input, output).with_context(|| report::difference(input, output))
+}
+
+/// What is inside of a tunnel's packet, behind the link header of the input.
+fn unwrap(input: &[u8], output: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let overhead = output.len() - input.len();
+    ensure!(
+        [20, 28, 40, 48].contains(&overhead),
+        "{overhead} bytes are no outer header"
+    );
+    let parts = parse(input).context("etherparse would not have it")?;
+    let link = parts.network;
+    let outer = SlicedPacket::from_ethernet(output)?;
+    let length = match outer.net.context("no outer IP header")? {
+        NetSlice::Ipv4(ip) => ip.payload().payload.len() + 20,
+        NetSlice::Ipv6(ip) => ip.payload().payload.len() + 40,
+        NetSlice::Arp(_) => anyhow::bail!("ARP"),
+    };
+    ensure!(
+        length == overhead + parts.end - link,
+        "the outer header says {length} bytes"
+    );
+    Ok([
+        &output[..link - 2],
+        &input[link - 2..link],
+        &output[link + overhead..],
+    ]
+    .concat())
 }
 
 fn compare(input: &[u8], output: &[u8]) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! One row: what is sent where, and what has to become of it.
 
 use lb_common::{
-    backend::BackendState,
+    backend::{BackendState, Forward},
     slot::Slot,
     verdict::{Event, Verdict},
 };
@@ -29,6 +29,8 @@ pub enum Step {
     Slots(Vec<Slot>),
     /// A backend is put: its host, generation and state.
     Backend(Host, u16, BackendState),
+    /// A backend that is alive is reached in another way; of another kind, perhaps.
+    Forward(Kind, Host, Forward),
     /// All that is remembered becomes as old as the machine.
     Age,
     /// Another packet, and what became of it.

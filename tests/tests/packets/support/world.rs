@@ -20,7 +20,7 @@ use lb_userspace::{
         BackendEntry, Dataplane as _, Listener, Op,
         bpf::{BpfDataplane, KernelLog},
     },
-    desired::{DaemonSettings, Protocol, Redirect, Timeouts, XdpMode},
+    desired::{DaemonSettings, Forward, Protocol, Redirect, Timeouts, XdpMode},
 };
 
 use shunt_tests::needs;
@@ -36,6 +36,9 @@ use super::{
 /// After which a UDP flow, and a half-open one, is forgotten. Rows make flows as old as the machine, which
 /// has to be older than this.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Of the flow hash.
+pub const SEED: u32 = 7;
 
 pub struct World {
     /// Whether a packet can be said to come in by an interface.
@@ -97,7 +100,7 @@ impl World {
         self.memory.clear()?;
         for kind in Kind::ALL {
             for host in Host::BACKENDS {
-                self.put(kind, host, 1, BackendState::Alive)?;
+                self.put(kind, host, 1, BackendState::Alive, Forward::Nat)?;
             }
             let slots = vec![Slot::stable(kind.id(Host::Local))];
             self.dataplane.apply(&Op::WriteTable {
@@ -116,12 +119,14 @@ impl World {
         host: Host,
         generation: u16,
         state: BackendState,
+        forward: Forward,
     ) -> anyhow::Result<()> {
         let id = kind.id_of(host, generation);
         let backend = BackendEntry {
             address: kind.backend(host),
             protocol: kind.protocol,
             state,
+            forward,
             identity: id.bits(),
         };
         Ok(self.dataplane.apply(&Op::PutBackend { id, backend })?)
@@ -183,7 +188,12 @@ impl World {
                 pool,
                 slots: (0..).zip(slots.iter().copied()).collect(),
             })?,
-            Step::Backend(host, generation, state) => self.put(kind, *host, *generation, *state)?,
+            Step::Backend(host, generation, state) => {
+                self.put(kind, *host, *generation, *state, Forward::Nat)?;
+            }
+            Step::Forward(kind, host, forward) => {
+                self.put(*kind, *host, 1, BackendState::Alive, *forward)?;
+            }
             Step::Age => self.memory.age()?,
             Step::Seen(program, packet, verdict) => {
                 let ran = self.run(*program, &packet.bytes())?;
@@ -283,7 +293,7 @@ fn moved<T: Copy>(names: &[T], before: &[u64], after: &[u64]) -> Vec<T> {
 /// `TC_ACT_UNSPEC` -1, `TC_ACT_SHOT` 2.
 fn returned(verdict: Verdict) -> u32 {
     match verdict {
-        Verdict::NoBackend | Verdict::RewriteFailed => 1,
+        Verdict::NoBackend | Verdict::NoNextHop | Verdict::RewriteFailed => 1,
         Verdict::NotOurs
         | Verdict::Fragment
         | Verdict::Malformed
@@ -318,7 +328,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
         socket: PathBuf::new(),
         http: None,
         pin_dir,
-        seed: 7,
+        seed: SEED.into(),
         timeouts: Timeouts {
             transition: TIMEOUT,
             tcp: TIMEOUT,

@@ -1,0 +1,40 @@
+use lb_common::{
+    packet::{Headers, Packet as _},
+    rewrite,
+    service::Control,
+    verdict::Verdict,
+};
+
+use crate::{
+    family::Family,
+    frame::Frame,
+    maps::BACKEND_HOPS,
+    stats,
+    steer::Chosen,
+    transmit::{self, Journey, Outcome},
+};
+
+/// To the backend's MAC. The kernel cannot do that for us: to it, the destination is the VIP. Checks of the backend keep
+/// its neighbour entry fresh.
+#[inline(always)]
+pub fn forward<A: Family>(
+    frame: &mut Frame,
+    headers: &Headers<A>,
+    chosen: &Chosen,
+    control: &Control,
+) -> Outcome {
+    let Chosen { id, backend, .. } = *chosen;
+    let journey = Journey {
+        source: headers.tuple.source,
+        destination: A::from_words(backend.address),
+        protocol: headers.tuple.protocol,
+        network: headers.network,
+        length: frame.length() - headers.network,
+    };
+    let Some(hop) = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, id.index()) else {
+        return Outcome::stays(Verdict::NoNextHop);
+    };
+    stats::forwarded(id, frame.length());
+    let changed = rewrite::macs(frame, hop.macs);
+    Outcome::leaves(changed, hop, super::verdict(hop))
+}

@@ -1,0 +1,46 @@
+use lb_common::{
+    packet::{Headers, Packet as _},
+    rewrite::{self, End},
+    service::Control,
+    verdict::Verdict,
+};
+
+use crate::{
+    family::Family,
+    frame::Frame,
+    maps::BACKEND_HOPS,
+    reverse, stats,
+    steer::Chosen,
+    transmit::{self, Journey, Outcome},
+};
+
+#[inline(always)]
+pub fn forward<A: Family>(
+    frame: &mut Frame,
+    headers: &Headers<A>,
+    chosen: &Chosen,
+    control: &Control,
+) -> Outcome {
+    let Chosen { id, backend, .. } = *chosen;
+    let address = A::from_words(backend.address);
+    let journey = Journey {
+        source: headers.tuple.source,
+        destination: address,
+        protocol: headers.tuple.protocol,
+        network: headers.network,
+        length: frame.length() - headers.network,
+    };
+    let hop = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, id.index());
+    if hop.is_some() && headers.ttl <= 1 {
+        return Outcome::stays(Verdict::TtlExceeded);
+    }
+    reverse::expect(headers, id, backend);
+    stats::forwarded(id, frame.length());
+    if rewrite::endpoint(frame, headers, End::Destination, address, backend.port).is_none() {
+        return Outcome::stays(Verdict::RewriteFailed);
+    }
+    let Some(hop) = hop else {
+        return Outcome::stays(Verdict::ForwardStack);
+    };
+    super::route(frame, headers, hop, super::verdict(hop))
+}
