@@ -83,7 +83,7 @@ fn forward<A: Family>(
             id.index()
         );
     }
-    let address = A::from_words(backend.address);
+    let address = A::from_words(&backend.address);
     let journey = Journey {
         source: headers.tuple.source,
         destination: address,
@@ -151,7 +151,7 @@ fn leave<A: Family>(
     verdict: Verdict,
 ) -> Outcome {
     let changed = rewrite::decrement_ttl::<A, _>(frame, headers.network, headers.ttl)
-        .and_then(|()| rewrite::macs(frame, hop.macs));
+        .and_then(|()| rewrite::macs(frame, &hop.macs));
     match changed {
         Some(()) => Outcome {
             verdict,
