@@ -20,7 +20,8 @@ pub trait Address: Copy + Eq + Hash + Default + core::fmt::Debug + 'static {
 
     /// The address in four words, as the backend array and `bpf_fib_lookup` hold it; IPv4 in the first.
     fn to_words(self) -> [u32; 4];
-    fn from_words(words: [u32; 4]) -> Self;
+    /// By reference, and read word by word: the whole would be copied by a call that goes byte by byte.
+    fn from_words(words: &[u32; 4]) -> Self;
     /// The address folded to one word; enough for hashing one end of a flow.
     fn fold(self) -> u32;
     /// The one's complement sum of its 16-bit words, unfolded.
@@ -50,7 +51,7 @@ impl Address for V4 {
     }
 
     #[inline(always)]
-    fn from_words(words: [u32; 4]) -> Self {
+    fn from_words(words: &[u32; 4]) -> Self {
         words[0]
     }
 
@@ -79,8 +80,8 @@ impl Address for V6 {
     }
 
     #[inline(always)]
-    fn from_words(words: [u32; 4]) -> Self {
-        words
+    fn from_words(words: &[u32; 4]) -> Self {
+        [words[0], words[1], words[2], words[3]]
     }
 
     #[inline(always)]

@@ -21,7 +21,9 @@ pub struct Tuple<A> {
     pub source_port: u16,
     pub destination_port: u16,
     pub protocol: u8,
-    pub padding: [u8; 3],
+    // Two integers: an array of three bytes would be filled by a call, for every packet.
+    pub padding: u8,
+    pub more_padding: u16,
 }
 
 map_type!(Tuple<u32>, size = 16, align = 4);

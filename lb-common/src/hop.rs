@@ -23,8 +23,8 @@ pub struct Hop {
     pub mtu: u16,
     /// The interface to leave through.
     pub interface: u32,
-    /// Destination and source MAC, as they stand in the frame.
-    pub macs: [u8; 12],
+    /// Destination and source MAC, as they stand in the frame; in words, because bytes are copied one by one.
+    pub macs: [u32; 3],
     pub ingress: u32,
 }
 

@@ -120,7 +120,10 @@ pub fn decrement_ttl<A: Address, P: PacketMut>(
 
 /// Replaces destination and source MAC.
 #[inline(always)]
-pub fn macs<P: PacketMut>(packet: &mut P, macs: [u8; 12]) -> Option<()> {
-    packet.view_mut::<12>(0)?.store(0, macs);
+pub fn macs<P: PacketMut>(packet: &mut P, macs: &[u32; 3]) -> Option<()> {
+    let mut ethernet = packet.view_mut::<12>(0)?;
+    ethernet.store(0, macs[0]);
+    ethernet.store(4, macs[1]);
+    ethernet.store(8, macs[2]);
     Some(())
 }

@@ -37,7 +37,7 @@ fn touch<A: Address>(flows: &Flows<A>, tuple: &Tuple<A>) -> Option<BackendId> {
 #[inline(always)]
 pub fn record<A: Family>(tuple: &Tuple<A>, backend: &Backend, record: &FlowRecord) {
     let reply = tuple
-        .to(A::from_words(backend.address), backend.port)
+        .to(A::from_words(&backend.address), backend.port)
         .reversed();
     let inserted = if reverse::is_established(&reply) {
         A::flows().insert(tuple, record, 0)

@@ -3,10 +3,10 @@
 use core::arch::asm;
 
 use aya_ebpf::{helpers::bpf_xdp_adjust_head, programs::XdpContext};
-use lb_common::packet::{ETHERNET_LENGTH, Packet, PacketMut, View, ViewMut};
+use lb_common::packet::{Packet, PacketMut, View, ViewMut};
 
-/// Bytes of two VLAN tags.
-const TAGS: usize = 8;
+/// Bytes of two MACs and two VLAN tags.
+const LINK: usize = 20;
 
 pub struct Frame {
     ctx: XdpContext,
@@ -34,19 +34,25 @@ impl Frame {
     /// says that `ethertype` follows.
     #[inline(always)]
     pub fn grow(&mut self, bytes: usize, network: usize, ethertype: u16) -> Option<()> {
-        let old = self.view::<ETHERNET_LENGTH>(0)?;
-        let macs: [u8; 12] = old.load(0);
-        let tags = self.view::<TAGS>(12)?;
-        let tags: [u32; 2] = [tags.load(0), tags.load(4)];
+        // MACs and two tags; what of it are no tags, the next header is written over.
+        let old = self.view::<LINK>(0)?;
+        let words: [u32; 5] = [
+            old.load(0),
+            old.load(4),
+            old.load(8),
+            old.load(12),
+            old.load(16),
+        ];
         // SAFETY: the program's own context; no view of the packet is left.
         if unsafe { bpf_xdp_adjust_head(self.ctx.ctx, -(bytes as i32)) } != 0 {
             return None;
         }
-        let mut new = self.view_mut::<22>(0)?;
-        new.store(0, macs);
-        // Written whole, and the next header over what of it are no tags.
-        new.store(12, tags[0]);
-        new.store(16, tags[1]);
+        let mut new = self.view_mut::<LINK>(0)?;
+        new.store(0, words[0]);
+        new.store(4, words[1]);
+        new.store(8, words[2]);
+        new.store(12, words[3]);
+        new.store(16, words[4]);
         let place = self.anchor::<31>(network - 2);
         self.view_mut::<2>(place)?.store(0, ethertype);
         Some(())
@@ -68,9 +74,7 @@ impl Packet for Frame {
 
     #[inline(always)]
     fn anchor<const MASK: usize>(&self, offset: usize) -> usize {
-        // SAFETY: the context's own word.
-        let queue = unsafe { &raw const (*self.ctx.ctx).rx_queue_index };
-        unknown(offset, queue) & MASK
+        unknown(offset, self.length()) & MASK
     }
 }
 
@@ -102,11 +106,9 @@ fn opaque(mut value: usize) -> usize {
     value
 }
 
-/// The same value, about which the verifier knows nothing: it does not compare two loads of one word, whose
-/// difference is zero.
+/// The same value, about which the verifier knows nothing: it does not know that the difference of a packet's pointers
+/// fits in 32 bits.
 #[inline(always)]
-pub fn unknown(value: usize, word: *const u32) -> usize {
-    // SAFETY: a word of the context.
-    let zero = unsafe { word.read_volatile() ^ word.read_volatile() };
-    opaque(value ^ zero as usize)
+pub fn unknown(value: usize, length: usize) -> usize {
+    opaque(value ^ opaque(length) >> 32)
 }

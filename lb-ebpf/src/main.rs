@@ -37,7 +37,9 @@ use aya_ebpf::{
 
 use crate::{frame::Frame, skb::Skb};
 
+// Inlined into what the attribute makes of it: a call between BPF functions costs as much as a whole stage.
 #[xdp]
+#[inline(always)]
 pub fn shunt_xdp(ctx: XdpContext) -> u32 {
     let mut frame = Frame::new(ctx);
     let outcome = ingress::handle(&mut frame);
@@ -46,6 +48,7 @@ pub fn shunt_xdp(ctx: XdpContext) -> u32 {
 }
 
 #[classifier]
+#[inline(always)]
 pub fn shunt_egress(ctx: TcContext) -> i32 {
     let skb = Skb::new(ctx);
     let verdict = egress::handle(&skb);

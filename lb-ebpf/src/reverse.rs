@@ -41,7 +41,7 @@ pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend)
         return;
     }
     let reply = tuple
-        .to(A::from_words(backend.address), backend.port)
+        .to(A::from_words(&backend.address), backend.port)
         .reversed();
     if let Some(closing) = closing {
         close(&reply, closing);

@@ -108,8 +108,6 @@ impl Packet for Skb {
 
     #[inline(always)]
     fn anchor<const MASK: usize>(&self, offset: usize) -> usize {
-        // SAFETY: the context's own word.
-        let interface = unsafe { &raw const (*self.ctx.skb.skb).ifindex };
-        frame::unknown(offset, interface) & MASK
+        frame::unknown(offset, self.ctx.data_end() - self.ctx.data()) & MASK
     }
 }

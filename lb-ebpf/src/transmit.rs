@@ -132,6 +132,7 @@ fn ask<A: Family>(frame: &Frame, journey: &Journey<A>, hop: &mut Hop) {
     // SAFETY: both arms are a u16.
     let mtu = unsafe { lookup.__bindgen_anon_1.mtu_result };
     hop.mtu = if mtu == 1 { port_mtu as u16 } else { mtu };
-    hop.macs[..6].copy_from_slice(&lookup.dmac);
-    hop.macs[6..].copy_from_slice(&lookup.smac);
+    let [a, b, c, d, e, f] = lookup.dmac;
+    let [g, h, i, j, k, l] = lookup.smac;
+    hop.macs = [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_ne_bytes);
 }

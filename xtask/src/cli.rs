@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{demo, vm};
+use crate::{bench, demo, vm};
 
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", about, disable_help_subcommand = true)]
@@ -23,6 +23,9 @@ pub enum Verb {
     Demo(demo::Options),
     /// Lints, then every test, here and in virtual machines; needs root for network namespaces
     Test(TestOptions),
+    /// What packets cost
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Formatting and clippy, for the host and for the kernel programs
     Lint,
     /// Licences, bans and sources of all dependencies, by cargo-deny

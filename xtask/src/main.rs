@@ -9,11 +9,13 @@
 //! | [`demo`] | what does it look like when it works? |
 //! | [`test`] | does everything hold? |
 //! | [`vm`] | and on other kernels? |
+//! | [`bench`] | what do packets cost? |
 //! | [`lint`] | is the code formatted, and without warnings? |
 //! | [`leftovers`] | did the tests clean up behind them? |
 //! | [`deny`] | which licences and sources do the dependencies have? |
 //! | [`process`], [`paths`] | how are commands run, and where is everything? |
 
+mod bench;
 mod build;
 mod cli;
 mod demo;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Verb::Run(options) => run::command(&options),
         Verb::Demo(options) => demo::command(&options),
         Verb::Test(options) => test::command(&options),
+        Verb::Bench(bench) => bench::command(&bench),
         Verb::Lint => lint::command(),
         Verb::Deny => deny::command(),
     };

@@ -116,7 +116,8 @@ pub fn parse<A: Address + IpHeader + Word, P: Packet>(
         source_port: ports.source,
         destination_port: ports.destination,
         protocol: ip.protocol,
-        padding: [0; 3],
+        padding: 0,
+        more_padding: 0,
     };
     Ok(Headers {
         network,

@@ -13,8 +13,6 @@ unsafe impl Word for u16 {}
 unsafe impl Word for u32 {}
 // SAFETY: as above.
 unsafe impl Word for [u32; 4] {}
-// SAFETY: as above.
-unsafe impl Word for [u8; 12] {}
 
 /// `N` bytes of a packet, read at places that the program text names.
 #[derive(Clone, Copy, Debug)]

@@ -26,7 +26,7 @@ pub fn forward<A: Family>(
     let Chosen { id, backend, .. } = *chosen;
     let journey = Journey {
         source: headers.tuple.source,
-        destination: A::from_words(backend.address),
+        destination: A::from_words(&backend.address),
         protocol: headers.tuple.protocol,
         network: headers.network,
         length: frame.length() - headers.network,
@@ -35,6 +35,6 @@ pub fn forward<A: Family>(
         return Outcome::stays(Verdict::NoNextHop);
     };
     stats::forwarded(id, frame.length());
-    let changed = rewrite::macs(frame, hop.macs);
+    let changed = rewrite::macs(frame, &hop.macs);
     Outcome::leaves(changed, hop, super::verdict(hop))
 }

@@ -81,6 +81,6 @@ pub fn route<A: Family>(
     verdict: Verdict,
 ) -> Outcome {
     let changed = rewrite::decrement_ttl::<A, _>(frame, headers.network, headers.ttl)
-        .and_then(|()| rewrite::macs(frame, hop.macs));
+        .and_then(|()| rewrite::macs(frame, &hop.macs));
     Outcome::leaves(changed, hop, verdict)
 }

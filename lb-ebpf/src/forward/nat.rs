@@ -22,7 +22,7 @@ pub fn forward<A: Family>(
     control: &Control,
 ) -> Outcome {
     let Chosen { id, backend, .. } = *chosen;
-    let address = A::from_words(backend.address);
+    let address = A::from_words(&backend.address);
     let journey = Journey {
         source: headers.tuple.source,
         destination: address,

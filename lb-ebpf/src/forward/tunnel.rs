@@ -30,7 +30,7 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
     let overhead = O::LENGTH + if is_gue { UDP_LENGTH } else { 0 };
     // The hash spreads either by address or by port, not twice the same bits.
     let source = O::source(if is_gue { 0 } else { chosen.hash });
-    let destination = O::from_words(chosen.backend.address);
+    let destination = O::from_words(&chosen.backend.address);
     let journey = Journey {
         source,
         destination,
@@ -62,7 +62,7 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
     let Some(hop) = hop else {
         return Outcome::stays(Verdict::ForwardStack);
     };
-    let changed = rewrite::macs(frame, hop.macs);
+    let changed = rewrite::macs(frame, &hop.macs);
     Outcome::leaves(changed, hop, super::verdict(hop))
 }
 

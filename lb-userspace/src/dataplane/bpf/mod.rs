@@ -37,7 +37,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use lb_common::{layout, service::Control};
 
-pub use self::object::KernelLog;
+pub use self::object::{BENCH_PROGRAMS, KernelLog};
 use self::{
     attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
     listeners::Listeners, mapped::Mapped, object::Object, pins::Pins, tables::Tables,

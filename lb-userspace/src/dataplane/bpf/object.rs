@@ -14,6 +14,10 @@ use super::pins::Pins;
 /// Built by the build script from `lb-ebpf`.
 static PROGRAMS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/shunt"));
 
+/// Built beside them: what times them. Nothing but their bench refers to it, so nothing else holds it.
+pub static BENCH_PROGRAMS: &[u8] =
+    aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/shunt-bench"));
+
 /// What stays of a restart.
 const PINNED: &[&str] = &[
     layout::CONTROL,

@@ -1,0 +1,324 @@
+//! What is measured. A forwarding mode is one more entry of [`FORWARDS`].
+
+use lb_common::verdict::{Event, Verdict};
+use shunt_tests::{Family, Protocol};
+
+/// A forwarding mode.
+#[derive(Clone, Copy, Debug)]
+struct Forward {
+    name: &'static str,
+    /// Bytes by which a packet grows.
+    growth: u32,
+    /// What an established packet may cost in ns, over IPv4: one flow, and 512k.
+    goals: [f64; 2],
+    /// What a SYN leaves behind.
+    opening: &'static [Event],
+    /// What a UDP packet of a flow that no table knows leaves behind.
+    datagram: &'static [Event],
+    /// Whether replies come back through the load balancer.
+    has_replies: bool,
+}
+
+const FORWARDS: [Forward; 1] = [Forward {
+    name: "nat",
+    growth: 0,
+    goals: [50.0, 60.0],
+    opening: &[Event::SelectStable, Event::ReverseWritten],
+    datagram: &[Event::SelectStable, Event::ReverseWritten],
+    has_replies: true,
+}];
+
+/// What kind of packet is sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Traffic {
+    /// Client data: of an open connection, or datagrams.
+    Data,
+    /// A client's SYN.
+    Syn,
+    /// A backend's answer on an open connection.
+    Reply,
+    /// Client data to an address that is no service's.
+    Elsewhere,
+    Arp,
+    /// No packet is looked at: what the method itself adds.
+    Nothing,
+}
+
+/// The state of every slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Slots {
+    Stable,
+    Moving,
+}
+
+/// Which interface the backends are behind; clients are behind the first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    Same,
+    Other,
+}
+
+/// What a case should cost at most.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Goal {
+    Nanoseconds(f64),
+    /// So many times what another case costs.
+    Times(f64, String),
+}
+
+/// A row of the table.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub name: String,
+    pub family: Family,
+    pub protocol: Protocol,
+    pub traffic: Traffic,
+    /// 2 to the power of this: how many flows are walked over.
+    pub flow_bits: u32,
+    /// Whether the walk is over services instead of clients.
+    pub walks_services: bool,
+    pub services: u32,
+    pub backends: u32,
+    pub side: Side,
+    pub slots: Slots,
+    pub growth: u32,
+    /// What becomes of every single packet, questions to the kernel aside.
+    pub verdict: Verdict,
+    pub events: &'static [Event],
+    pub goal: Option<Goal>,
+    /// Katran's price of the same in ns, quoted.
+    pub katran: Option<f64>,
+}
+
+impl Case {
+    /// Data of one flow to a service with 100 backends, out of the interface it came in by.
+    fn new(name: String, family: Family, protocol: Protocol) -> Self {
+        Self {
+            name,
+            family,
+            protocol,
+            traffic: Traffic::Data,
+            flow_bits: 0,
+            walks_services: false,
+            services: 1,
+            backends: 100,
+            side: Side::Same,
+            slots: Slots::Stable,
+            growth: 0,
+            verdict: Verdict::ForwardSame,
+            events: &[Event::SelectStable],
+            goal: None,
+            katran: None,
+        }
+    }
+}
+
+pub fn all() -> Vec<Case> {
+    let mut cases = nothing();
+    for forward in FORWARDS {
+        for family in Family::BOTH {
+            cases.extend(tcp(forward, family));
+            cases.extend(udp(forward, family));
+        }
+    }
+    for family in Family::BOTH {
+        cases.extend(not_ours(family));
+    }
+    cases.push(Case {
+        traffic: Traffic::Arp,
+        verdict: Verdict::NotOurs,
+        events: &[],
+        goal: Some(Goal::Nanoseconds(8.0)),
+        katran: Some(3.3),
+        ..Case::new("not ours: ARP".to_owned(), Family::V4, Protocol::Tcp)
+    });
+    cases
+}
+
+/// The method on itself.
+fn nothing() -> Vec<Case> {
+    let row = |name: &str, growth| Case {
+        traffic: Traffic::Nothing,
+        growth,
+        events: &[],
+        goal: Some(Goal::Nanoseconds(1.0)),
+        ..Case::new(name.to_owned(), Family::V4, Protocol::Tcp)
+    };
+    vec![
+        row("an empty program", 0),
+        row("an empty program that grows the head", 20),
+    ]
+}
+
+fn tcp(forward: Forward, family: Family) -> Vec<Case> {
+    let is_v4 = family == Family::V4;
+    let mode = forward.name;
+    let name = |what: &str| format!("{mode} {family} TCP: {what}");
+    let case = |what: &str| Case {
+        growth: forward.growth,
+        ..Case::new(name(what), family, Protocol::Tcp)
+    };
+    let hot = "established, 1 flow";
+    let goal = |v4: f64, what: &str| {
+        Some(if is_v4 {
+            Goal::Nanoseconds(v4)
+        } else {
+            Goal::Times(1.2, format!("{mode} IPv4 TCP: {what}"))
+        })
+    };
+    let quoted = |v4: f64| is_v4.then_some(v4);
+
+    let mut cases = vec![Case {
+        goal: goal(forward.goals[0], hot),
+        katran: Some(if is_v4 { 101.9 } else { 97.1 }),
+        ..case(hot)
+    }];
+    for (what, flow_bits, katran) in [
+        ("established, 4k flows", 12, 112.0),
+        ("established, 64k flows", 16, 361.0),
+        ("established, 512k flows", 19, 425.0),
+    ] {
+        cases.push(Case {
+            flow_bits,
+            goal: goal(forward.goals[1], what),
+            katran: quoted(katran),
+            ..case(what)
+        });
+    }
+    cases.extend([
+        Case {
+            side: Side::Other,
+            verdict: Verdict::ForwardOther,
+            ..case("established, 1 flow, out of another interface")
+        },
+        Case {
+            services: 10_000,
+            goal: Some(Goal::Times(1.2, name(hot))),
+            ..case("established, 1 flow, 10,000 services")
+        },
+        Case {
+            services: 10_000,
+            flow_bits: 13,
+            walks_services: true,
+            ..case("established, 8k flows to as many of 10,000 services")
+        },
+        Case {
+            slots: Slots::Moving,
+            flow_bits: 12,
+            events: &[Event::SelectRecorded],
+            ..case("established, 4k flows, moving slots, recorded")
+        },
+        Case {
+            traffic: Traffic::Syn,
+            flow_bits: 15,
+            events: forward.opening,
+            katran: quoted(250.0),
+            ..case("SYN, 32k sources, stable slots")
+        },
+        Case {
+            traffic: Traffic::Syn,
+            flow_bits: 20,
+            events: forward.opening,
+            goal: goal(200.0, "SYN flood, 1M sources, stable slots"),
+            katran: quoted(807.0),
+            ..case("SYN flood, 1M sources, stable slots")
+        },
+        Case {
+            traffic: Traffic::Syn,
+            flow_bits: 20,
+            slots: Slots::Moving,
+            events: &[
+                Event::SelectCurrent,
+                Event::FlowRecorded,
+                Event::ReverseWritten,
+            ],
+            ..case("SYN flood, 1M sources, moving slots")
+        },
+    ]);
+    if forward.has_replies {
+        cases.extend(replies(forward, family, Protocol::Tcp));
+    }
+    cases
+}
+
+fn udp(forward: Forward, family: Family) -> Vec<Case> {
+    let mode = forward.name;
+    let case = |what: &str| Case {
+        growth: forward.growth,
+        ..Case::new(
+            format!("{mode} {family} UDP: {what}"),
+            family,
+            Protocol::Udp,
+        )
+    };
+    let tcp = |what: &str| Some(Goal::Times(1.0, format!("{mode} {family} TCP: {what}")));
+    let quoted = |v4: f64| (family == Family::V4).then_some(v4);
+    let mut cases = vec![
+        Case {
+            goal: tcp("established, 1 flow"),
+            katran: quoted(93.5),
+            ..case("1 flow")
+        },
+        Case {
+            flow_bits: 12,
+            goal: tcp("established, 4k flows"),
+            ..case("4k flows")
+        },
+        Case {
+            flow_bits: 19,
+            events: forward.datagram,
+            goal: tcp("established, 512k flows"),
+            katran: quoted(104.0),
+            ..case("512k flows, unanswered")
+        },
+    ];
+    if forward.has_replies {
+        cases.extend(replies(forward, family, Protocol::Udp));
+    }
+    cases
+}
+
+/// From one backend, so that its address is that of all flows.
+fn replies(forward: Forward, family: Family, protocol: Protocol) -> Vec<Case> {
+    let case = |what: &str, flow_bits| Case {
+        traffic: Traffic::Reply,
+        flow_bits,
+        backends: 1,
+        verdict: Verdict::ReplySame,
+        events: &[],
+        ..Case::new(
+            format!("{} {family} {}: {what}", forward.name, shown(protocol)),
+            family,
+            protocol,
+        )
+    };
+    vec![
+        case("reply, 1 flow", 0),
+        case("reply, 4k flows of 256 clients", 12),
+        case("reply, 64k flows of 4k clients", 16),
+    ]
+}
+
+fn not_ours(family: Family) -> Vec<Case> {
+    let case = |protocol: Protocol, katran| Case {
+        traffic: Traffic::Elsewhere,
+        verdict: Verdict::NotOurs,
+        events: &[],
+        goal: Some(Goal::Nanoseconds(8.0)),
+        katran,
+        ..Case::new(
+            format!("not ours: {family} {}", shown(protocol)),
+            family,
+            protocol,
+        )
+    };
+    let katran = (family == Family::V4).then_some(48.8);
+    vec![case(Protocol::Tcp, katran), case(Protocol::Udp, None)]
+}
+
+fn shown(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+    }
+}
