@@ -55,6 +55,7 @@ static PROGRAM: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 #[xdp]
 #[inline(always)]
+#[expect(clippy::needless_pass_by_value, reason = "the attribute's signature")]
 pub fn shunt_bench(ctx: XdpContext) -> u32 {
     if reset(&ctx).is_some() {
         // SAFETY: nothing is left to be dropped.
@@ -66,6 +67,7 @@ pub fn shunt_bench(ctx: XdpContext) -> u32 {
 /// Does nothing but grow the head, where that is asked for.
 #[xdp]
 #[inline(always)]
+#[expect(clippy::needless_pass_by_value, reason = "the attribute's signature")]
 pub fn shunt_stub(ctx: XdpContext) -> u32 {
     let growth = GROWTH.load() as i32;
     if growth != 0 && adjust_head(&ctx, -growth).is_none() {
