@@ -4,15 +4,58 @@
 ///
 /// # Safety
 /// Every bit pattern is a value, and there is no padding.
-pub unsafe trait Word: Copy {}
-// SAFETY: integers and arrays of them.
+pub unsafe trait Word: Copy {
+    /// # Safety
+    /// `place` is readable; its alignment does not matter.
+    #[inline(always)]
+    unsafe fn read(place: *const Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe { read(place) }
+    }
+
+    /// # Safety
+    /// `place` is writable; its alignment does not matter.
+    #[inline(always)]
+    unsafe fn write(self, place: *mut Self) {
+        // SAFETY: the caller's.
+        unsafe { write(place, self) };
+    }
+}
+// SAFETY: integers.
 unsafe impl Word for u8 {}
 // SAFETY: as above.
 unsafe impl Word for u16 {}
 // SAFETY: as above.
 unsafe impl Word for u32 {}
-// SAFETY: as above.
-unsafe impl Word for [u32; 4] {}
+// SAFETY: as above. One by one, so that they stay in registers: the whole would be copied from memory to memory, half a
+// word at a time.
+unsafe impl Word for [u32; 4] {
+    #[inline(always)]
+    unsafe fn read(place: *const Self) -> Self {
+        let place = place.cast::<u32>();
+        // SAFETY: the caller's.
+        unsafe {
+            [
+                read(place),
+                read(place.wrapping_add(1)),
+                read(place.wrapping_add(2)),
+                read(place.wrapping_add(3)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn write(self, place: *mut Self) {
+        let place = place.cast::<u32>();
+        // SAFETY: the caller's.
+        unsafe {
+            write(place, self[0]);
+            write(place.wrapping_add(1), self[1]);
+            write(place.wrapping_add(2), self[2]);
+            write(place.wrapping_add(3), self[3]);
+        }
+    }
+}
 
 /// `N` bytes of a packet, read at places that the program text names.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +76,7 @@ impl<'a, const N: usize> View<'a, N> {
         assert!(at + size_of::<T>() <= N);
         let place = self.bytes.as_ptr().wrapping_add(at).cast::<T>();
         // SAFETY: within the bytes, and any of them are a T.
-        unsafe { read(place) }
+        unsafe { T::read(place) }
     }
 }
 
@@ -63,7 +106,7 @@ impl<'a, const N: usize> ViewMut<'a, N> {
         assert!(at + size_of::<T>() <= N);
         let place = self.bytes.as_mut_ptr().wrapping_add(at).cast::<T>();
         // SAFETY: within the bytes; T has no padding.
-        unsafe { write(place, value) };
+        unsafe { value.write(place) };
     }
 }
 
