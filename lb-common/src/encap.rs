@@ -52,7 +52,8 @@ pub trait Tunnel: IpHeader {
     /// sent to it: the prefixes that Katran uses, 172.16.0.0/16 and 100::/64 (RFC 6666, discard-only).
     fn source(hash: u32) -> Self;
     fn inner<P: PacketMut>(packet: &P, network: usize, length: usize) -> Option<Inner>;
-    fn write<P: PacketMut>(packet: &mut P, network: usize, outer: &Outer<Self>) -> Option<()>;
+    fn write_outer<P: PacketMut>(packet: &mut P, network: usize, outer: &Outer<Self>)
+    -> Option<()>;
     /// The one's complement sum of the inner packet, unfolded, from its header alone, where its own checksums are
     /// right: they make most of it cancel out (local checksum offload). `None`: not known.
     fn packet_sum<P: PacketMut>(packet: &P, headers: &Headers<Self>) -> Option<u32>;
@@ -80,7 +81,11 @@ impl Tunnel for V4 {
     }
 
     #[inline(always)]
-    fn write<P: PacketMut>(packet: &mut P, network: usize, outer: &Outer<Self>) -> Option<()> {
+    fn write_outer<P: PacketMut>(
+        packet: &mut P,
+        network: usize,
+        outer: &Outer<Self>,
+    ) -> Option<()> {
         let length = (Self::LENGTH + outer.payload) as u16;
         let first = u16::from_ne_bytes([0x45, outer.class]);
         let flags = if outer.dont_fragment {
@@ -141,7 +146,11 @@ impl Tunnel for V6 {
     }
 
     #[inline(always)]
-    fn write<P: PacketMut>(packet: &mut P, network: usize, outer: &Outer<Self>) -> Option<()> {
+    fn write_outer<P: PacketMut>(
+        packet: &mut P,
+        network: usize,
+        outer: &Outer<Self>,
+    ) -> Option<()> {
         let first = 0x6000_0000 | u32::from(outer.class) << 20 | outer.label & 0xf_ffff;
         let mut ip = packet.view_mut::<40>(network)?;
         ip.store(0, first.to_be());

@@ -77,7 +77,7 @@ fn encapsulate<A: Family + Tunnel, O: Family + Tunnel>(
     rewrite::decrement_ttl::<A, _>(frame, headers.network, headers.ttl)?;
     let sum = A::packet_sum(frame, headers);
     frame.grow(overhead, headers.network, O::ETHERTYPE)?;
-    O::write(frame, headers.network, outer)?;
+    O::write_outer(frame, headers.network, outer)?;
     if outer.protocol == UDP {
         let offset = headers.network + O::LENGTH;
         encap::write_udp(frame, offset, outer, hash, sum)?;
