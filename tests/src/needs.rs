@@ -89,6 +89,15 @@ pub fn sources() -> Need {
     Err("needs the project's files, which are not on this machine".to_owned())
 }
 
+/// How often something is done: less often on an emulated machine, which takes several times longer for each.
+pub fn repetitions(here: u64, in_guest: u64) -> u64 {
+    if env::var_os(IN_GUEST).is_some() {
+        in_guest
+    } else {
+        here
+    }
+}
+
 /// So much memory, free or not, in MiB.
 pub fn memory(mebibytes: u64) -> Need {
     let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();
