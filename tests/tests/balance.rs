@@ -78,7 +78,12 @@ fn spreads(what: &str, client: &Client, daemon: &Daemon, protocol: Protocol, fam
         .spread(protocol, vip(family, PORT), flows, THREADS)
         .unwrap();
     let after = daemon.status().unwrap();
-    assert_eq!(spread.retries, 0, "{what}: packets were lost: {spread:?}");
+    // On an emulated machine an answer may come later than a client is patient.
+    let late = needs::repetitions(0, flows / 10);
+    assert!(
+        spread.retries <= late,
+        "{what}: packets were lost: {spread:?}"
+    );
     let counts = spread.all().unwrap();
     for (name, share) in [("b1", 0.5), ("b2", 0.25), ("b3", 0.25)] {
         let found = counts.get(name).copied().unwrap_or(0) as f64;
@@ -110,7 +115,8 @@ fn leaves_direct_flows_alone(
         let spread = client
             .spread(protocol, backend.address(family), 50, THREADS)
             .unwrap();
-        assert_eq!(spread.retries, 0, "{what}: {spread:?}");
+        let late = needs::repetitions(0, 5);
+        assert!(spread.retries <= late, "{what}: {spread:?}");
         let counts = spread.all().unwrap();
         assert_eq!(counts, [(backend.name.clone(), 50)].into(), "{what}");
     }
