@@ -19,8 +19,6 @@ const TTL: u8 = 64;
 /// What the outer header takes over from the inner one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Inner {
-    /// Bytes of the inner packet.
-    pub length: usize,
     /// DSCP and ECN: copied, as a tunnel's ingress does (RFC 6040, section 4.1).
     pub class: u8,
     /// Copied where there is one (RFC 2003, section 3.1); IPv6 has no other way.
@@ -51,7 +49,7 @@ pub trait Tunnel: IpHeader {
     /// A source that differs with the flow, so that the backend's NIC spreads packets over its queues. Nothing is ever
     /// sent to it: the prefixes that Katran uses, 172.16.0.0/16 and 100::/64 (RFC 6666, discard-only).
     fn source(hash: u32) -> Self;
-    fn inner<P: PacketMut>(packet: &P, network: usize, length: usize) -> Option<Inner>;
+    fn inner<P: PacketMut>(packet: &P, network: usize) -> Option<Inner>;
     fn write_outer<P: PacketMut>(packet: &mut P, network: usize, outer: &Outer<Self>)
     -> Option<()>;
     /// The one's complement sum of the inner packet, unfolded, from its header alone, where its own checksums are
@@ -71,10 +69,9 @@ impl Tunnel for V4 {
     }
 
     #[inline(always)]
-    fn inner<P: PacketMut>(packet: &P, network: usize, length: usize) -> Option<Inner> {
+    fn inner<P: PacketMut>(packet: &P, network: usize) -> Option<Inner> {
         let ip = packet.view::<8>(network)?;
         Some(Inner {
-            length,
             class: ip.load(1),
             dont_fragment: ip.load::<u16>(6) & DONT_FRAGMENT != 0,
         })
@@ -136,10 +133,9 @@ impl Tunnel for V6 {
     }
 
     #[inline(always)]
-    fn inner<P: PacketMut>(packet: &P, network: usize, length: usize) -> Option<Inner> {
+    fn inner<P: PacketMut>(packet: &P, network: usize) -> Option<Inner> {
         let first = u32::from_be(packet.view::<4>(network)?.load(0));
         Some(Inner {
-            length,
             class: (first >> 20) as u8,
             dont_fragment: true,
         })

@@ -5,7 +5,7 @@ use lb_common::{
     encap::Tunnel,
     hash,
     hop::Hop,
-    packet::{Headers, Packet, Skip, network_layer, parse},
+    packet::{Headers, Skip, network_layer, parse},
     rewrite::{self, End},
     service::Control,
     verdict::Verdict,
@@ -65,13 +65,7 @@ fn reply<A: Family>(frame: &mut Frame, headers: &Headers<A>, control: &Control) 
     let Some(record) = reverse::find(headers, control) else {
         return skipped(Skip::NotOurs);
     };
-    let journey = Journey {
-        source: record.vip,
-        destination: headers.tuple.destination,
-        protocol: headers.tuple.protocol,
-        network: headers.network,
-        length: frame.length() - headers.network,
-    };
+    let journey = Journey::of(frame, headers, record.vip, headers.tuple.destination);
     let place = hash::mix(headers.tuple.destination.fold());
     let Some(hop) = transmit::next_hop(frame, &journey, control, &CLIENT_HOPS, place) else {
         // Untouched: the kernel would refuse a source that is its own address. tc egress rewrites it.

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     hop::{self, Hop},
-    packet::ETHERNET_LENGTH,
+    packet::{ETHERNET_LENGTH, Headers, Packet as _},
     service::Control,
     verdict::{Event, Verdict},
 };
@@ -66,6 +66,20 @@ pub struct Journey<A> {
     pub network: usize,
     /// Bytes of the IP packet.
     pub length: usize,
+}
+
+impl<A: Family> Journey<A> {
+    /// The way of the packet itself, once it has these addresses.
+    #[inline(always)]
+    pub fn of(frame: &Frame, headers: &Headers<A>, source: A, destination: A) -> Self {
+        Self {
+            source,
+            destination,
+            protocol: headers.tuple.protocol,
+            network: headers.network,
+            length: frame.length() - headers.network,
+        }
+    }
 }
 
 /// The next hop. `place` says which entry of `cache` may know it.

@@ -24,13 +24,12 @@ pub fn forward<A: Family>(
     control: &Control,
 ) -> Outcome {
     let Chosen { id, backend, .. } = *chosen;
-    let journey = Journey {
-        source: headers.tuple.source,
-        destination: A::from_words(&backend.address),
-        protocol: headers.tuple.protocol,
-        network: headers.network,
-        length: frame.length() - headers.network,
-    };
+    let journey = Journey::of(
+        frame,
+        headers,
+        headers.tuple.source,
+        A::from_words(&backend.address),
+    );
     let Some(hop) = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, id.index()) else {
         return Outcome::stays(Verdict::NoNextHop);
     };

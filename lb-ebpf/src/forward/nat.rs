@@ -23,13 +23,7 @@ pub fn forward<A: Family>(
 ) -> Outcome {
     let Chosen { id, backend, .. } = *chosen;
     let address = A::from_words(&backend.address);
-    let journey = Journey {
-        source: headers.tuple.source,
-        destination: address,
-        protocol: headers.tuple.protocol,
-        network: headers.network,
-        length: frame.length() - headers.network,
-    };
+    let journey = Journey::of(frame, headers, headers.tuple.source, address);
     let hop = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, id.index());
     if hop.is_some() && headers.ttl <= 1 {
         return Outcome::stays(Verdict::TtlExceeded);

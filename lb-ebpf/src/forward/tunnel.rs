@@ -44,7 +44,7 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
         return Outcome::stays(Verdict::TtlExceeded);
     }
     stats::forwarded(chosen.id, frame.length());
-    let Some(inner) = A::inner(frame, headers.network, headers.length) else {
+    let Some(inner) = A::inner(frame, headers.network) else {
         return Outcome::stays(Verdict::RewriteFailed);
     };
     let outer = Outer {
