@@ -4,6 +4,8 @@ use core::hash::Hash;
 
 use network_types::eth::EtherType;
 
+use crate::csum::halves;
+
 /// An IP address as it stands in the packet: words in network byte order, loaded natively.
 pub trait Address: Copy + Eq + Hash + Default + core::fmt::Debug + 'static {
     /// The value of `AF_INET` or `AF_INET6`, as `bpf_fib_lookup` wants it.
@@ -32,10 +34,6 @@ pub trait Address: Copy + Eq + Hash + Default + core::fmt::Debug + 'static {
 pub type V4 = u32;
 /// An IPv6 address.
 pub type V6 = [u32; 4];
-
-const fn halves(word: u32) -> u32 {
-    (word & 0xffff) + (word >> 16)
-}
 
 impl Address for V4 {
     const FAMILY: u8 = 2;

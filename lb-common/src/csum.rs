@@ -15,6 +15,12 @@ impl Delta {
         Self(self.0 + (!fold(old) & 0xffff) + new)
     }
 
+    /// Both changes.
+    #[inline(always)]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 + fold(other.0))
+    }
+
     /// The checksum field after the change.
     #[inline(always)]
     pub const fn apply(self, checksum: u16) -> u16 {
@@ -30,6 +36,12 @@ impl Delta {
             changed => changed,
         }
     }
+}
+
+/// The sum of a word's two halves.
+#[inline(always)]
+pub const fn halves(word: u32) -> u32 {
+    (word & 0xffff) + (word >> 16)
 }
 
 /// Folds a sum of 16-bit words to 16 bits.

@@ -52,8 +52,8 @@ pub trait Tunnel: IpHeader {
     fn inner<P: PacketMut>(packet: &P, network: usize) -> Option<Inner>;
     fn write_outer<P: PacketMut>(packet: &mut P, network: usize, outer: &Outer<Self>)
     -> Option<()>;
-    /// The one's complement sum of the inner packet, unfolded, from its header alone, where its own checksums are
-    /// right: they make most of it cancel out (local checksum offload). `None`: not known.
+    /// The one's complement sum of the inner packet, of TCP or UDP, unfolded, from its header alone, where its own
+    /// checksums are right: they make most of it cancel out (local checksum offload). `None`: not known.
     fn packet_sum<P: PacketMut>(packet: &P, headers: &Headers<Self>) -> Option<u32>;
 }
 

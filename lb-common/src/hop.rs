@@ -33,6 +33,8 @@ map_type!(Hop, size = 48, align = 4);
 impl Hop {
     /// Up the stack: the destination is local, not resolved yet, or behind an interface we do not transmit on.
     pub const STACK: u16 = 0;
+    /// Not known.
+    pub const ANY_MTU: u16 = 0;
     /// Out of the interface it came in by.
     pub const SAME: u16 = 1;
     /// Out of another interface.

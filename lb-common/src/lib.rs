@@ -10,6 +10,7 @@
 //! | [`flow`] | what is remembered of a flow? |
 //! | [`packet`] | where are the headers, and are they true? |
 //! | [`csum`], [`rewrite`], [`encap`] | how does a packet change on its way? |
+//! | [`answer`] | what does the load balancer say itself? |
 //! | [`hash`] | how do packets spread? |
 //! | [`filter`] | is this packet certainly not ours? |
 //! | [`hop`] | what is cached of the kernel's answer about the next hop? |
@@ -20,6 +21,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod address;
+pub mod answer;
 pub mod backend;
 pub mod csum;
 pub mod encap;

@@ -10,9 +10,11 @@ use crate::{address::Address, hash, map_type};
 /// Consecutive places that a lookup reads at most.
 pub const PROBES: u32 = 4;
 /// Places in one half; a power of two.
-pub const PLACES: u32 = 1 << 17;
-/// Listeners of one family at most, so that a seed is found at once.
-pub const LISTENERS: u32 = PLACES / 8;
+pub const PLACES: u32 = 1 << 18;
+/// Entries in one half at most, so that a seed is found at once.
+pub const ENTRIES: u32 = PLACES / 8;
+/// Listeners of one family at most. Each has an entry, and so has its VIP, for pings.
+pub const LISTENERS: u32 = ENTRIES / 2;
 /// Pools at most; each is a service in one family, and has a listener.
 pub const POOLS: u32 = 2 * LISTENERS;
 

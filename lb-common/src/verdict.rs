@@ -51,10 +51,22 @@ named! {
         ReplyOther = "reply_redirect",
         /// A reply, through the kernel.
         ReplyStack = "reply_stack",
+        /// A ping of a VIP, answered.
+        EchoReply = "answer_echo",
+        /// A ping of a VIP that cannot be answered directly: to the kernel, unchanged.
+        EchoStack = "pass_echo",
+        /// Larger than its way takes, or would be in a tunnel: its sender is told so.
+        TooBig = "answer_too_big",
+        /// TTL or hop limit used up: its sender is told so.
+        TimeExceeded = "answer_time_exceeded",
+        /// More pings or errors than are answered.
+        IcmpLimited = "drop_icmp_limit",
         /// For a service that has no backend to take it.
         NoBackend = "drop_no_backend",
         /// For a `dsr` backend whose MAC is not known, or whose interface is not transmitted on.
         NoNextHop = "drop_no_next_hop",
+        /// Too large for a tunnel, and no way to tell its sender.
+        NoRoom = "drop_too_big",
         /// The frame could not be changed; never seen.
         RewriteFailed = "drop_rewrite_failed",
         /// Leaving: nothing to do with us.
@@ -97,6 +109,8 @@ named! {
         ReverseWritten = "reverse_written",
         /// A reverse entry was promoted to established.
         ReversePromoted = "reverse_promoted",
+        /// An ICMP error was handed to the side of a flow that it is about.
+        ErrorForwarded = "icmp_error_forwarded",
         /// The kernel was asked for a next hop.
         HopAsked = "next_hop_asked",
     }

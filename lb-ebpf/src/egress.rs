@@ -11,7 +11,7 @@ use lb_common::{
 use crate::{family::Family, maps, reverse, skb::Skb};
 
 #[inline(always)]
-pub fn handle(skb: &Skb) -> Verdict {
+pub fn handle(skb: &mut Skb) -> Verdict {
     match network_layer(skb) {
         Ok((V4::ETHERTYPE, network)) => packet::<V4>(skb, network),
         Ok((V6::ETHERTYPE, network)) => packet::<V6>(skb, network),
@@ -20,7 +20,7 @@ pub fn handle(skb: &Skb) -> Verdict {
 }
 
 #[inline(always)]
-fn packet<A: Family>(skb: &Skb, network: usize) -> Verdict {
+fn packet<A: Family>(skb: &mut Skb, network: usize) -> Verdict {
     let Ok(headers): Result<Headers<A>, _> = parse(skb, network) else {
         return Verdict::EgressNotOurs;
     };

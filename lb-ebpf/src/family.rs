@@ -9,7 +9,7 @@ use lb_common::{
     address::{Address, V4, V6},
     flow::{FlowRecord, ReverseRecord, Tuple},
     layout::{FLOWS_CAPACITY, REVERSE_CAPACITY, REVERSE_HALF_CAPACITY},
-    packet::{IpHeader, Word},
+    packet::Icmp,
     service::{ListenerEntry, PLACES},
 };
 
@@ -17,7 +17,7 @@ pub type Flows<A> = LruHashMap<Tuple<A>, FlowRecord>;
 pub type Reverse<A> = LruHashMap<Tuple<A>, ReverseRecord<A>>;
 
 /// An address family with its maps.
-pub trait Family: Address + IpHeader + Word {
+pub trait Family: Address + Icmp {
     /// Its place in [`Control::listeners`](lb_common::service::Control).
     const INDEX: usize;
 

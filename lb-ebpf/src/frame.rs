@@ -2,8 +2,14 @@
 
 use core::arch::asm;
 
-use aya_ebpf::{helpers::bpf_xdp_adjust_head, programs::XdpContext};
-use lb_common::packet::{Packet, PacketMut, View, ViewMut};
+use aya_ebpf::{
+    helpers::{bpf_csum_diff, bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+    programs::XdpContext,
+};
+use lb_common::{
+    csum,
+    packet::{Packet, PacketMut, View, ViewMut},
+};
 
 /// Bytes of two MACs and two VLAN tags.
 const LINK: usize = 20;
@@ -56,6 +62,35 @@ impl Frame {
         let place = self.anchor::<31>(network - 2);
         self.view_mut::<2>(place)?.store(0, ethertype);
         Some(())
+    }
+
+    /// Cuts off all of the IP packet at `network`, of `length` bytes, but its start. Returns how much that is, and the
+    /// one's complement sum of it.
+    #[inline(always)]
+    pub fn quote(&mut self, network: usize, length: usize) -> Option<(usize, u32)> {
+        // Sizes that the program text names: the kernel sums no others, and at most 512 bytes.
+        match length {
+            512.. => self.cut::<512>(network),
+            256.. => self.cut::<256>(network),
+            128.. => self.cut::<128>(network),
+            // A header with all its options, and 8 bytes more.
+            68.. => self.cut::<68>(network),
+            48.. => self.cut::<48>(network),
+            _ => self.cut::<28>(network),
+        }
+    }
+
+    #[inline(always)]
+    fn cut<const N: usize>(&mut self, network: usize) -> Option<(usize, u32)> {
+        let excess = self.length() - network - N;
+        // SAFETY: the program's own context; no view of the packet is left.
+        if unsafe { bpf_xdp_adjust_tail(self.ctx.ctx, -(excess as i32)) } != 0 {
+            return None;
+        }
+        let bytes = readable::<N>(self.ctx.data(), self.ctx.data_end(), network)?;
+        // SAFETY: N readable bytes, and nothing to subtract.
+        let sum = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, bytes.cast(), N as u32, 0) };
+        Some((N, csum::halves(sum as u32)))
     }
 }
 

@@ -5,18 +5,19 @@ use lb_common::{
     encap::Tunnel,
     hash,
     hop::Hop,
-    packet::{Headers, Skip, network_layer, parse},
+    packet::{Carries, Headers, Skip, network_layer, parse},
     rewrite::{self, End},
     service::Control,
-    verdict::Verdict,
+    verdict::{Event, Verdict},
 };
 
 use crate::{
+    answer,
     family::Family,
     forward,
     frame::Frame,
     maps::{self, CLIENT_HOPS},
-    reverse, steer,
+    reverse, stats, steer,
     transmit::{self, Journey, Outcome},
 };
 
@@ -54,10 +55,25 @@ fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
         return skipped(Skip::NotOurs);
     };
     if let Some(pool) = steer::service(&headers.tuple, control) {
-        return forward::packet(frame, &headers, pool, control);
+        if headers.carries == Carries::Echo {
+            return answer::echo(frame, &headers, control);
+        }
+        quoted(&headers);
+        return forward::packet(frame, &headers, pool, control)
+            .unwrap_or_else(|refused| answer::refuse(frame, &headers, &refused, control));
+    }
+    if headers.carries == Carries::Echo {
+        return skipped(Skip::NotOurs);
     }
     reverse::heed_direct(&headers);
     reply(frame, &headers, control)
+}
+
+#[inline(always)]
+fn quoted<A>(headers: &Headers<A>) {
+    if headers.carries == Carries::Quote {
+        stats::event(Event::ErrorForwarded);
+    }
 }
 
 #[inline(always)]
@@ -65,6 +81,7 @@ fn reply<A: Family>(frame: &mut Frame, headers: &Headers<A>, control: &Control) 
     let Some(record) = reverse::find(headers, control) else {
         return skipped(Skip::NotOurs);
     };
+    quoted(headers);
     let journey = Journey::of(frame, headers, record.vip, headers.tuple.destination);
     let place = hash::mix(headers.tuple.destination.fold());
     let Some(hop) = transmit::next_hop(frame, &journey, control, &CLIENT_HOPS, place) else {

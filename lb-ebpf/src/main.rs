@@ -7,6 +7,7 @@
 //! | [`steer`] | which service is it for, and which backend takes it? |
 //! | [`forward`] | what is done to a packet for its backend? |
 //! | [`flows`] | what was recorded of a flow? |
+//! | [`answer`] | what does the load balancer say itself? |
 //! | [`reverse`] | is this a reply, and what was it sent to? |
 //! | [`transmit`] | how does it get there? |
 //! | [`stats`] | how is it counted? |
@@ -17,6 +18,7 @@
 #![expect(unstable_features, reason = "inline assembly for BPF is not stable")]
 #![feature(asm_experimental_arch)]
 
+mod answer;
 mod egress;
 mod family;
 mod flows;
@@ -50,8 +52,8 @@ pub fn shunt_xdp(ctx: XdpContext) -> u32 {
 #[classifier]
 #[inline(always)]
 pub fn shunt_egress(ctx: TcContext) -> i32 {
-    let skb = Skb::new(ctx);
-    let verdict = egress::handle(&skb);
+    let mut skb = Skb::new(ctx);
+    let verdict = egress::handle(&mut skb);
     stats::count(verdict);
     egress::action(verdict)
 }

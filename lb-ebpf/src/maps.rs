@@ -6,6 +6,7 @@ use aya_ebpf::{
     maps::{Array, PerCpuArray},
 };
 use lb_common::{
+    answer::budget::Budget,
     backend::Backend,
     filter, hop,
     hop::Hop,
@@ -37,6 +38,9 @@ pub static PORTS: Array<u32> = Array::with_max_entries(PORTS_CAPACITY, 0);
 pub static BACKEND_HOPS: PerCpuArray<Hop> = PerCpuArray::with_max_entries(hop::PLACES, 0);
 #[map]
 pub static CLIENT_HOPS: PerCpuArray<Hop> = PerCpuArray::with_max_entries(hop::PLACES, 0);
+/// What may still be said: by ping replies, and by errors.
+#[map]
+pub static BUDGETS: PerCpuArray<Budget> = PerCpuArray::with_max_entries(2, 0);
 #[map]
 pub static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Verdict::COUNT, 0);
 #[map]

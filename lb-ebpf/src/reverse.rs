@@ -30,6 +30,9 @@ use crate::{
 /// has none, keeps the entry fresh with every packet.
 #[inline(always)]
 pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend) {
+    if !headers.is_of_flow() {
+        return;
+    }
     let tuple = &headers.tuple;
     let is_tcp = tuple.protocol == TCP;
     let closing = if headers.opens() {
@@ -95,7 +98,7 @@ fn close<A: Family>(reply: &Tuple<A>, closing: Closing) {
 pub fn heed_direct<A: Family>(headers: &Headers<A>) -> Option<()> {
     let tuple = &headers.tuple;
     let is_tcp = tuple.protocol == TCP;
-    if is_tcp && !headers.opens() {
+    if !headers.is_of_flow() || is_tcp && !headers.opens() {
         return None;
     }
     let (word, bit) = filter::position(tuple.destination, tuple.destination_port);
@@ -133,6 +136,9 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
     if !filter::has(load_word(&BACKEND_FILTER, word)?, bit) {
         return None;
     }
+    if !headers.is_of_flow() {
+        return known(tuple);
+    }
     if headers.accepts() {
         return accepted(tuple, control);
     }
@@ -166,6 +172,16 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
         promote(tuple, &record);
     }
     Some(record)
+}
+
+/// An error about a flow says nothing about who answered.
+#[inline(always)]
+fn known<A: Family>(tuple: &Tuple<A>) -> Option<ReverseRecord<A>> {
+    let known = A::reverse()
+        .get_ptr(tuple)
+        .or_else(|| A::reverse_half().get_ptr(tuple))?;
+    // SAFETY: a live element of a preallocated map, copied at once.
+    Some(unsafe { *known })
 }
 
 /// A SYN-ACK answers the SYN that went through the VIP, or one that did not.

@@ -5,10 +5,9 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use lb_common::{
-    address::Address,
     flow::UDP,
-    packet::{Headers, Packet, View},
-    rewrite::{self, End},
+    packet::{Carries, Headers, Icmp, Packet, View, Word},
+    rewrite::{self, End, Patch},
 };
 
 use crate::frame;
@@ -24,26 +23,23 @@ impl Skb {
     /// Makes sure that the headers lie in the part that can be read directly.
     #[inline(always)]
     pub fn new(ctx: TcContext) -> Self {
-        let wanted = if (ctx.len() as usize) < HEADERS {
-            ctx.len() as usize
-        } else {
-            HEADERS
-        };
-        if ctx.data() + wanted > ctx.data_end() {
-            // What stays out of reach is then found malformed and left alone.
-            let _ = ctx.pull_data(wanted as u32);
-        }
-        Self { ctx }
+        let skb = Self { ctx };
+        skb.reach(HEADERS);
+        skb
     }
 
     /// Replaces address and port of the source; every checksum over them follows.
     #[inline(always)]
-    pub fn rewrite_source<A: Address>(
-        &self,
+    pub fn rewrite_source<A: Icmp>(
+        &mut self,
         headers: &Headers<A>,
         address: A,
         port: u16,
     ) -> Option<()> {
+        if headers.carries == Carries::Quote {
+            // Computed in full by whoever made it: no hardware is asked to.
+            return rewrite::quoted_endpoint(self, headers, End::Source, address, port);
+        }
         let old = headers.tuple.source;
         let mangled = if headers.tuple.protocol == UDP {
             u64::from(BPF_F_MARK_MANGLED_0)
@@ -109,5 +105,22 @@ impl Packet for Skb {
     #[inline(always)]
     fn anchor<const MASK: usize>(&self, offset: usize) -> usize {
         frame::unknown(offset, self.ctx.data_end() - self.ctx.data()) & MASK
+    }
+
+    #[inline(always)]
+    fn reach(&self, bytes: usize) {
+        let length = self.length();
+        let wanted = if length < bytes { length } else { bytes };
+        if self.ctx.data() + wanted > self.ctx.data_end() {
+            // What stays out of reach is then found malformed and left alone.
+            let _ = self.ctx.pull_data(wanted as u32);
+        }
+    }
+}
+
+impl Patch for Skb {
+    #[inline(always)]
+    fn patch<T: Word>(&mut self, offset: usize, value: T) -> Option<()> {
+        self.ctx.store(offset, &value, 0).ok()
     }
 }

@@ -78,7 +78,7 @@ pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, control: &Control) ->
     if !entry.serves(choice.backend) {
         return None;
     }
-    if choice.record {
+    if choice.record && headers.is_of_flow() {
         let record = FlowRecord {
             backend: choice.backend,
             pool,

@@ -48,11 +48,18 @@ impl Outcome {
 pub fn action(outcome: Outcome) -> u32 {
     match outcome.verdict {
         Verdict::ForwardSame | Verdict::ReplySame => xdp_action::XDP_TX,
-        Verdict::ForwardOther | Verdict::ReplyOther => {
+        Verdict::ForwardOther
+        | Verdict::ReplyOther
+        | Verdict::EchoReply
+        | Verdict::TooBig
+        | Verdict::TimeExceeded => {
             // SAFETY: a helper without preconditions.
             unsafe { bpf_redirect(outcome.interface, 0) as u32 }
         }
-        Verdict::NoBackend | Verdict::NoNextHop | Verdict::RewriteFailed => xdp_action::XDP_DROP,
+        Verdict::NoBackend
+        | Verdict::NoNextHop
+        | Verdict::RewriteFailed
+        | Verdict::IcmpLimited => xdp_action::XDP_DROP,
         _ => xdp_action::XDP_PASS,
     }
 }
@@ -109,6 +116,18 @@ pub fn next_hop<A: Family>(
     leaves.then_some(hop)
 }
 
+/// What the way that [`next_hop`] has just looked up takes, if that is less than the packet has.
+#[inline(always)]
+pub fn lack_of_room<A: Family>(
+    journey: &Journey<A>,
+    cache: &'static PerCpuArray<Hop>,
+    place: u32,
+) -> Option<usize> {
+    let hop = cache.get(place & (hop::PLACES - 1))?;
+    let is_narrow = hop.mtu != Hop::ANY_MTU && !hop.takes(journey.length);
+    is_narrow.then_some(usize::from(hop.mtu))
+}
+
 /// Asks the kernel. Whatever it cannot say goes up the stack, which resolves neighbours, delivers locally and
 /// tells senders about packets too big.
 #[inline(always)]
@@ -133,8 +152,19 @@ fn ask<A: Family>(frame: &Frame, journey: &Journey<A>, hop: &mut Hop) {
         )
     };
     hop.kind = Hop::STACK;
+    hop.mtu = Hop::ANY_MTU;
     let port_mtu = PORTS.get(lookup.ifindex).copied().unwrap_or_default();
-    if answer != 0 || port_mtu == 0 {
+    if answer != 0 {
+        return;
+    }
+    // SAFETY: both arms are a u16.
+    let mtu = unsafe { lookup.__bindgen_anon_1.mtu_result };
+    if mtu != 1 {
+        hop.mtu = mtu;
+    } else if port_mtu != 0 {
+        hop.mtu = port_mtu as u16;
+    }
+    if port_mtu == 0 {
         return;
     }
     hop.kind = if lookup.ifindex == frame.ingress() {
@@ -143,9 +173,6 @@ fn ask<A: Family>(frame: &Frame, journey: &Journey<A>, hop: &mut Hop) {
         Hop::OTHER
     };
     hop.interface = lookup.ifindex;
-    // SAFETY: both arms are a u16.
-    let mtu = unsafe { lookup.__bindgen_anon_1.mtu_result };
-    hop.mtu = if mtu == 1 { port_mtu as u16 } else { mtu };
     let [a, b, c, d, e, f] = lookup.dmac;
     let [g, h, i, j, k, l] = lookup.smac;
     hop.macs = [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_ne_bytes);

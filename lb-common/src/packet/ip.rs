@@ -29,6 +29,9 @@ pub struct Ip<A> {
 
 /// How a family's header is walked to the transport header.
 pub trait IpHeader: Address {
+    /// The protocol number of the family's ICMP.
+    const ICMP: u8;
+
     fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip<Self>, Skip>;
     /// [`rewrite::address`] in this family's header.
     fn replace_address<P: PacketMut>(
@@ -46,6 +49,8 @@ const MORE_FRAGMENTS_AND_OFFSET: u16 = 0x3fff_u16.to_be();
 const V4_LENGTH: usize = 20;
 
 impl IpHeader for V4 {
+    const ICMP: u8 = IpProto::Icmp as u8;
+
     /// RFC 791.
     #[inline(always)]
     fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip<Self>, Skip> {
@@ -65,7 +70,7 @@ impl IpHeader for V4 {
             return Err(Skip::Fragment);
         }
         let protocol: u8 = ip.load(9);
-        if protocol != TCP && protocol != UDP {
+        if protocol != TCP && protocol != UDP && protocol != Self::ICMP {
             return Err(Skip::NotOurs);
         }
         Ok(Ip {
@@ -104,6 +109,8 @@ const EXTENSIONS_LENGTH: usize = 512;
 const V6_LENGTH: usize = 40;
 
 impl IpHeader for V6 {
+    const ICMP: u8 = IpProto::Ipv6Icmp as u8;
+
     /// RFC 8200. Jumbograms are left to the kernel.
     #[inline(always)]
     fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip<Self>, Skip> {
@@ -146,7 +153,7 @@ impl IpHeader for V6 {
             protocol = next;
         }
         match protocol {
-            TCP | UDP => Ok(Ip {
+            TCP | UDP | Self::ICMP => Ok(Ip {
                 transport: packet.anchor::<1023>(network + V6_LENGTH + extensions),
                 payload: payload - extensions,
                 length: V6_LENGTH + payload,

@@ -2,19 +2,19 @@
 //!
 //! Pure over [`Packet`]: the kernel programs implement it on packet memory, tests on byte slices.
 
+mod icmp;
 mod ip;
 mod link;
 mod transport;
 mod view;
 
+pub(crate) use icmp::quote;
+pub use icmp::{ICMP_LENGTH, Icmp, Quoted};
 pub use ip::IpHeader;
 pub use link::{ETHERNET_LENGTH, network_layer};
 pub use view::{View, ViewMut, Word};
 
-use crate::{
-    address::Address,
-    flow::{Closing, Tuple},
-};
+use crate::flow::{Closing, Tuple};
 
 /// A packet's bytes. Offsets count from the start of the frame.
 pub trait Packet {
@@ -30,6 +30,9 @@ pub trait Packet {
     fn anchor<const MASK: usize>(&self, offset: usize) -> usize {
         offset & MASK
     }
+    /// Brings the first `bytes`, where there are so many, into reach of [`Self::view`].
+    #[inline(always)]
+    fn reach(&self, _bytes: usize) {}
 }
 
 /// A packet that can be changed in place.
@@ -37,19 +40,32 @@ pub trait PacketMut: Packet {
     fn view_mut<const N: usize>(&mut self, offset: usize) -> Option<ViewMut<'_, N>>;
 }
 
-/// A TCP or UDP packet whose headers are whole and agree with its length.
+/// What is behind the IP header.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Carries {
+    /// A TCP or UDP header.
+    Transport,
+    /// An ICMP error about a TCP or UDP packet that went the other way, whose start it quotes.
+    Quote,
+    /// An ICMP echo request.
+    Echo,
+}
+
+/// A packet whose headers are whole and agree with its length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Headers<A> {
     /// Offset of the IP header.
     pub network: usize,
-    /// Offset of the TCP or UDP header.
+    pub carries: Carries,
+    /// Offset of the TCP, UDP or ICMP header.
     pub transport: usize,
     /// Bytes of the IP packet; the frame may have more.
     pub length: usize,
     /// Whether there are IPv4 options or IPv6 extension headers.
     pub is_extended: bool,
+    /// The flow that it belongs to, in its own direction. No ports for an echo request.
     pub tuple: Tuple<A>,
-    /// TCP's flags byte; 0 for UDP.
+    /// TCP's flags byte, else 0.
     pub flags: u8,
     /// TTL or hop limit.
     pub ttl: u8,
@@ -61,6 +77,12 @@ pub const RST: u8 = 0x04;
 pub const ACK: u8 = 0x10;
 
 impl<A> Headers<A> {
+    /// Whether it is a packet of the flow itself.
+    #[inline(always)]
+    pub const fn is_of_flow(&self) -> bool {
+        matches!(self.carries, Carries::Transport)
+    }
+
     /// Whether the packet opens a TCP connection.
     #[inline(always)]
     pub const fn opens(&self) -> bool {
@@ -104,23 +126,27 @@ pub enum Skip {
 
 /// Reads the headers of an IP packet that starts at `network`.
 #[inline(always)]
-pub fn parse<A: Address + IpHeader + Word, P: Packet>(
-    packet: &P,
-    network: usize,
-) -> Result<Headers<A>, Skip> {
+pub fn parse<A: Icmp, P: Packet>(packet: &P, network: usize) -> Result<Headers<A>, Skip> {
     let ip = A::walk(packet, network)?;
-    let (ports, flags) = transport::read(packet, ip.transport, ip.protocol, ip.payload)?;
-    let tuple = Tuple {
-        source: ip.source,
-        destination: ip.destination,
-        source_port: ports.source,
-        destination_port: ports.destination,
-        protocol: ip.protocol,
-        padding: 0,
-        more_padding: 0,
+    let (carries, tuple, flags) = if ip.protocol == A::ICMP {
+        let (carries, tuple) = icmp::read(packet, &ip)?;
+        (carries, tuple, 0)
+    } else {
+        let (ports, flags) = transport::read(packet, ip.transport, ip.protocol, ip.payload)?;
+        let tuple = Tuple {
+            source: ip.source,
+            destination: ip.destination,
+            source_port: ports.source,
+            destination_port: ports.destination,
+            protocol: ip.protocol,
+            padding: 0,
+            more_padding: 0,
+        };
+        (Carries::Transport, tuple, flags)
     };
     Ok(Headers {
         network,
+        carries,
         transport: ip.transport,
         length: ip.length,
         is_extended: ip.is_extended,

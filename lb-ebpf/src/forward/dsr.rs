@@ -6,6 +6,7 @@ use lb_common::{
 };
 
 use crate::{
+    answer::Refused,
     family::Family,
     frame::Frame,
     maps::BACKEND_HOPS,
@@ -22,7 +23,7 @@ pub fn forward<A: Family>(
     headers: &Headers<A>,
     chosen: &Chosen,
     control: &Control,
-) -> Outcome {
+) -> Result<Outcome, Refused> {
     let Chosen { id, backend, .. } = *chosen;
     let journey = Journey::of(
         frame,
@@ -31,9 +32,10 @@ pub fn forward<A: Family>(
         A::from_words(&backend.address),
     );
     let Some(hop) = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, id.index()) else {
-        return Outcome::stays(Verdict::NoNextHop);
+        super::too_big(&journey, chosen, 0, Verdict::NoNextHop)?;
+        return Ok(Outcome::stays(Verdict::NoNextHop));
     };
     stats::forwarded(id, frame.length());
     let changed = rewrite::macs(frame, &hop.macs);
-    Outcome::leaves(changed, hop, super::verdict(hop))
+    Ok(Outcome::leaves(changed, hop, super::verdict(hop)))
 }

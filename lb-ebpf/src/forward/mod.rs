@@ -13,6 +13,7 @@ mod tunnel;
 use aya_log_ebpf::{debug, trace};
 use lb_common::{
     address::{Address, V4, V6},
+    answer::error::Problem,
     backend::Forward,
     encap::Tunnel,
     hop::Hop,
@@ -22,7 +23,10 @@ use lb_common::{
     verdict::Verdict,
 };
 
-use crate::{family::Family, frame::Frame, steer, transmit::Outcome};
+use crate::{
+    answer::Refused, family::Family, frame::Frame, maps::BACKEND_HOPS, steer, steer::Chosen,
+    transmit::{self, Journey, Outcome},
+};
 
 const DSR: u8 = Forward::Dsr as u8;
 const IPIP: u8 = Forward::Ipip as u8;
@@ -34,14 +38,14 @@ pub fn packet<A: Family + Tunnel>(
     headers: &Headers<A>,
     pool: u32,
     control: &Control,
-) -> Outcome {
+) -> Result<Outcome, Refused> {
     let client_port = u16::from_be(headers.tuple.source_port);
     let Some(chosen) = steer::backend(headers, pool, control) else {
         debug!(
             frame.ctx(),
             "pool {}: no backend for the client at port {}", pool, client_port
         );
-        return Outcome::stays(Verdict::NoBackend);
+        return Ok(Outcome::stays(Verdict::NoBackend));
     };
     if headers.opens() {
         trace!(
@@ -83,4 +87,28 @@ pub fn route<A: Family>(
     let changed = rewrite::decrement_ttl::<A, _>(frame, headers.network, headers.ttl)
         .and_then(|()| rewrite::macs(frame, &hop.macs));
     Outcome::leaves(changed, hop, verdict)
+}
+
+/// To the sender of a packet on its last hop.
+const LAST_HOP: Refused = Refused {
+    problem: Problem::TimeExceeded,
+    otherwise: Verdict::TtlExceeded,
+};
+
+/// To the sender of a packet that is larger, by `overhead` on its way, than the way to its backend takes, if it is; as
+/// far as is known, after a lookup of the next hop.
+#[inline(always)]
+fn too_big<A: Family>(
+    journey: &Journey<A>,
+    chosen: &Chosen,
+    overhead: usize,
+    otherwise: Verdict,
+) -> Result<(), Refused> {
+    let Some(room) = transmit::lack_of_room(journey, &BACKEND_HOPS, chosen.id.index()) else {
+        return Ok(());
+    };
+    Err(Refused {
+        problem: Problem::TooBig(room.saturating_sub(overhead) as u32),
+        otherwise,
+    })
 }

@@ -6,6 +6,7 @@ use lb_common::{
 };
 
 use crate::{
+    answer::Refused,
     family::Family,
     frame::Frame,
     maps::BACKEND_HOPS,
@@ -20,21 +21,21 @@ pub fn forward<A: Family>(
     headers: &Headers<A>,
     chosen: &Chosen,
     control: &Control,
-) -> Outcome {
+) -> Result<Outcome, Refused> {
     let Chosen { id, backend, .. } = *chosen;
     let address = A::from_words(&backend.address);
     let journey = Journey::of(frame, headers, headers.tuple.source, address);
     let hop = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, id.index());
     if hop.is_some() && headers.ttl <= 1 {
-        return Outcome::stays(Verdict::TtlExceeded);
+        return Err(super::LAST_HOP);
     }
     reverse::expect(headers, id, backend);
     stats::forwarded(id, frame.length());
     if rewrite::endpoint(frame, headers, End::Destination, address, backend.port).is_none() {
-        return Outcome::stays(Verdict::RewriteFailed);
+        return Ok(Outcome::stays(Verdict::RewriteFailed));
     }
     let Some(hop) = hop else {
-        return Outcome::stays(Verdict::ForwardStack);
+        return Ok(Outcome::stays(Verdict::ForwardStack));
     };
-    super::route(frame, headers, hop, super::verdict(hop))
+    Ok(super::route(frame, headers, hop, super::verdict(hop)))
 }

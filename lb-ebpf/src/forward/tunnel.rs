@@ -9,6 +9,7 @@ use lb_common::{
 };
 
 use crate::{
+    answer::Refused,
     family::Family,
     frame::Frame,
     maps::BACKEND_HOPS,
@@ -25,7 +26,7 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
     headers: &Headers<A>,
     chosen: &Chosen,
     control: &Control,
-) -> Outcome {
+) -> Result<Outcome, Refused> {
     let is_gue = chosen.backend.forward == Forward::Gue as u8;
     let overhead = O::LENGTH + if is_gue { UDP_LENGTH } else { 0 };
     // The hash spreads either by address or by port, not twice the same bits.
@@ -41,12 +42,15 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
     let place = chosen.id.index();
     let hop = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, place);
     if headers.ttl <= 1 {
-        return Outcome::stays(Verdict::TtlExceeded);
+        return Err(super::LAST_HOP);
+    }
+    let Some(inner) = A::inner(frame, headers.network) else {
+        return Ok(Outcome::stays(Verdict::RewriteFailed));
+    };
+    if hop.is_none() && inner.dont_fragment {
+        super::too_big(&journey, chosen, overhead, Verdict::NoRoom)?;
     }
     stats::forwarded(chosen.id, frame.length());
-    let Some(inner) = A::inner(frame, headers.network) else {
-        return Outcome::stays(Verdict::RewriteFailed);
-    };
     let outer = Outer {
         source,
         destination,
@@ -57,13 +61,13 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
         label: chosen.hash,
     };
     if encapsulate(frame, headers, &outer, chosen.hash, overhead).is_none() {
-        return Outcome::stays(Verdict::RewriteFailed);
+        return Ok(Outcome::stays(Verdict::RewriteFailed));
     }
     let Some(hop) = hop else {
-        return Outcome::stays(Verdict::ForwardStack);
+        return Ok(Outcome::stays(Verdict::ForwardStack));
     };
     let changed = rewrite::macs(frame, &hop.macs);
-    Outcome::leaves(changed, hop, super::verdict(hop))
+    Ok(Outcome::leaves(changed, hop, super::verdict(hop)))
 }
 
 #[inline(always)]
@@ -75,7 +79,11 @@ fn encapsulate<A: Family + Tunnel, O: Family + Tunnel>(
     overhead: usize,
 ) -> Option<()> {
     rewrite::decrement_ttl::<A, _>(frame, headers.network, headers.ttl)?;
-    let sum = A::packet_sum(frame, headers);
+    let sum = if headers.is_of_flow() {
+        A::packet_sum(frame, headers)
+    } else {
+        None
+    };
     frame.grow(overhead, headers.network, O::ETHERTYPE)?;
     O::write_outer(frame, headers.network, outer)?;
     if outer.protocol == UDP {

@@ -120,10 +120,6 @@ fn sizes(kind: Kind) -> Vec<Row> {
 
 fn hops(kind: Kind) -> Vec<Row> {
     let packet = request(kind);
-    let used_up = |description: &str, host, ttl| {
-        let packet = packet.clone().ttl(ttl);
-        Row::new(kind, description, &packet, Verdict::TtlExceeded).served_by(host)
-    };
     vec![
         to_port(kind, "two hops left", Port::Back, &packet.clone().ttl(2)),
         to_port(
@@ -132,9 +128,6 @@ fn hops(kind: Kind) -> Vec<Row> {
             Port::Back,
             &packet.clone().ttl(255),
         ),
-        used_up("one hop left, out of another interface", Host::Back, 1),
-        used_up("one hop left, out of the same interface", Host::Front, 1),
-        used_up("no hop left, out of another interface", Host::Back, 0),
         to_stack(
             kind,
             "one hop left, to a process here",

@@ -7,6 +7,7 @@
 //! | [`stays`] | what is not forwarded: not ours, nobody there, no hops left |
 //! | [`headers`] | tags, options, extension headers, fragments, other protocols |
 //! | [`malformed`] | headers that lie or end too early |
+//! | [`icmp`] | pings, and errors about flows |
 //! | [`reply`] | a backend's packets, arriving and leaving |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
@@ -18,6 +19,7 @@
 
 mod forward;
 mod headers;
+mod icmp;
 mod malformed;
 mod reply;
 mod slots;
@@ -32,7 +34,7 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 7] = [
+    let topics: [fn(Kind) -> Vec<Row>; 8] = [
         forward::rows,
         stays::rows,
         headers::rows,
@@ -40,6 +42,7 @@ fn rows() -> Vec<Row> {
         reply::rows,
         slots::rows,
         tunnels::rows,
+        icmp::rows,
     ];
     topics
         .iter()

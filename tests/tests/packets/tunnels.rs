@@ -117,7 +117,7 @@ fn inside(kind: Kind, forward: Forward, outer: Family) -> Vec<Row> {
     let long = request(kind).payload(&[0x5a; 1001]);
     let padded = request(kind).payload(b"").padded(&[0; 6]);
     let tagged = packet.clone().tagged(&[VLAN, VLAN]);
-    let mut rows: Vec<Row> = [
+    [
         (
             "out of another interface",
             Host::Back,
@@ -174,10 +174,7 @@ fn inside(kind: Kind, forward: Forward, outer: Family) -> Vec<Row> {
         row.output = wrapped(packet, host, port);
         row
     })
-    .collect();
-    let last = packet.clone().ttl(1);
-    rows.push(row("no hop left", Host::Back, &last, Verdict::TtlExceeded));
-    rows
+    .collect()
 }
 
 /// The packet inside of another to `host`; with new MACs where it leaves by a port.

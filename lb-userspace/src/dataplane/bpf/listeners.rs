@@ -1,7 +1,7 @@
 //! The table of listeners: an exact-match table in an array, in two halves of which one is in use.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, SocketAddr},
     sync::atomic::Ordering,
@@ -11,7 +11,8 @@ use aya::{Pod, maps::MapData};
 use lb_common::{
     address::{Address, V4, V6},
     hash,
-    service::{self, Control, LISTENERS, ListenerEntry, PLACES, PROBES},
+    packet::Icmp,
+    service::{self, Control, ENTRIES, LISTENERS, ListenerEntry, PLACES, PROBES},
 };
 
 use super::{
@@ -55,18 +56,26 @@ impl Listeners {
                 IpAddr::V6(vip) => v6.push(entry(wire::v6(vip), listener, pool)),
             }
         }
+        let vips: BTreeSet<IpAddr> = listeners.keys().map(|known| known.address.ip()).collect();
+        for vip in &vips {
+            match *vip {
+                IpAddr::V4(vip) => v4.push(pings(wire::v4(vip))),
+                IpAddr::V6(vip) => v6.push(pings(wire::v6(vip))),
+            }
+        }
         let (v4, v6) = (arrange(&v4)?, arrange(&v6)?);
-        for listener in listeners.keys() {
-            filters::add(&self.filter, listener.address);
+        let endpoints = || {
+            let pings = vips.iter().map(|&vip| SocketAddr::new(vip, 0));
+            listeners.keys().map(|known| known.address).chain(pings)
+        };
+        for endpoint in endpoints() {
+            filters::add(&self.filter, endpoint);
         }
         // A program may still read the half that the last change left.
         wait_for_programs();
         switch(&mut self.v4, control, 0, &v4);
         switch(&mut self.v6, control, 1, &v6);
-        filters::keep_only(
-            &self.filter,
-            listeners.keys().map(|listener| listener.address),
-        );
+        filters::keep_only(&self.filter, endpoints());
         Ok(())
     }
 }
@@ -78,6 +87,17 @@ fn entry<A: Address>(vip: A, listener: &Listener, pool: PoolId) -> ListenerEntry
         protocol: backends::protocol_number(listener.protocol),
         padding: 0,
         pool: pool.into(),
+    }
+}
+
+/// By this entry the datapath knows whose pings to answer. It serves nothing else, and has no pool.
+fn pings<A: Icmp>(vip: A) -> ListenerEntry<A> {
+    ListenerEntry {
+        vip,
+        port: 0,
+        protocol: A::ICMP,
+        padding: 0,
+        pool: u32::MAX,
     }
 }
 
@@ -112,7 +132,7 @@ fn arrange<A: Address>(entries: &[ListenerEntry<A>]) -> Result<Arrangement<A>, D
         what: "listeners of one family",
         capacity: LISTENERS as usize,
     };
-    if entries.len() > LISTENERS as usize {
+    if entries.len() > ENTRIES as usize {
         return Err(full);
     }
     (0..SEEDS)
@@ -168,7 +188,7 @@ mod tests {
 
     #[test]
     fn every_listener_of_a_full_table_is_found() {
-        let entries: Vec<_> = (0..LISTENERS)
+        let entries: Vec<_> = (0..ENTRIES)
             .map(|i| ListenerEntry {
                 vip: (0x0a00_0000 + i / 16).to_be(),
                 port: (80 + (i % 16) as u16).to_be(),
@@ -185,7 +205,7 @@ mod tests {
 
     #[test]
     fn too_many_are_refused() {
-        let entries = vec![ListenerEntry::<V4>::default(); LISTENERS as usize + 1];
+        let entries = vec![ListenerEntry::<V4>::default(); ENTRIES as usize + 1];
         assert!(matches!(
             arrange(&entries),
             Err(DataplaneError::Full { .. })

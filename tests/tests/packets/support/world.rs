@@ -234,7 +234,7 @@ impl World {
             verdict.name(),
             returned(verdict)
         );
-        if !rewrites(verdict) && output != input {
+        if !rewrites(verdict) && !answers(verdict) && output != input {
             bail!(
                 "verdict {} changed the packet\n{}",
                 verdict.name(),
@@ -293,15 +293,24 @@ fn moved<T: Copy>(names: &[T], before: &[u64], after: &[u64]) -> Vec<T> {
 /// `TC_ACT_UNSPEC` -1, `TC_ACT_SHOT` 2.
 fn returned(verdict: Verdict) -> u32 {
     match verdict {
-        Verdict::NoBackend | Verdict::NoNextHop | Verdict::RewriteFailed => 1,
+        Verdict::NoBackend
+        | Verdict::NoNextHop
+        | Verdict::RewriteFailed
+        | Verdict::NoRoom
+        | Verdict::IcmpLimited => 1,
         Verdict::NotOurs
         | Verdict::Fragment
         | Verdict::Malformed
         | Verdict::TtlExceeded
+        | Verdict::EchoStack
         | Verdict::ForwardStack
         | Verdict::ReplyStack => 2,
         Verdict::ForwardSame | Verdict::ReplySame => 3,
-        Verdict::ForwardOther | Verdict::ReplyOther => 4,
+        Verdict::ForwardOther
+        | Verdict::ReplyOther
+        | Verdict::EchoReply
+        | Verdict::TooBig
+        | Verdict::TimeExceeded => 4,
         Verdict::EgressNotOurs | Verdict::EgressReply => u32::MAX,
         Verdict::EgressFailed => 2,
     }
@@ -317,6 +326,14 @@ pub fn rewrites(verdict: Verdict) -> bool {
             | Verdict::ReplySame
             | Verdict::ReplyOther
             | Verdict::EgressReply
+    )
+}
+
+/// Whether what leaves is the load balancer's own word about the packet.
+pub fn answers(verdict: Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::EchoReply | Verdict::TooBig | Verdict::TimeExceeded
     )
 }
 

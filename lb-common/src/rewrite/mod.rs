@@ -1,10 +1,14 @@
 //! How a packet changes on its way: one end's address and port, the TTL, the MACs.
 
+mod quote;
+
+pub use quote::{Patch, endpoint as quoted_endpoint};
+
 use crate::{
     address::Address,
     csum::Delta,
     flow::TCP,
-    packet::{Headers, IpHeader, PacketMut, Word},
+    packet::{Carries, Headers, Icmp, PacketMut, Word},
 };
 
 /// Which end of a packet is rewritten.
@@ -15,6 +19,14 @@ pub enum End {
 }
 
 impl End {
+    #[inline(always)]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Source => Self::Destination,
+            Self::Destination => Self::Source,
+        }
+    }
+
     /// Offset of the address in the IP header.
     #[inline(always)]
     pub const fn address_offset<A: Address>(self) -> usize {
@@ -47,19 +59,30 @@ pub const fn checksum_offset(protocol: u8) -> usize {
     }
 }
 
+impl<A: Copy> Headers<A> {
+    /// Address and port of one end of the flow.
+    #[inline(always)]
+    pub const fn end(&self, end: End) -> (A, u16) {
+        match end {
+            End::Source => (self.tuple.source, self.tuple.source_port),
+            End::Destination => (self.tuple.destination, self.tuple.destination_port),
+        }
+    }
+}
+
 /// Replaces address and port of one end; every checksum over them follows. A UDP checksum of zero (none) stays.
 #[inline(always)]
-pub fn endpoint<A: IpHeader, P: PacketMut>(
+pub fn endpoint<A: Icmp, P: PacketMut>(
     packet: &mut P,
     headers: &Headers<A>,
     end: End,
     address: A,
     port: u16,
 ) -> Option<()> {
-    let (old_address, old_port) = match end {
-        End::Source => (headers.tuple.source, headers.tuple.source_port),
-        End::Destination => (headers.tuple.destination, headers.tuple.destination_port),
-    };
+    if headers.carries == Carries::Quote {
+        return quote::endpoint(packet, headers, end, address, port);
+    }
+    let (old_address, old_port) = headers.end(end);
     let addresses = Delta::default().replace(old_address.sum(), address.sum());
     A::replace_address(packet, headers.network, end, address, addresses)?;
 
@@ -103,15 +126,23 @@ pub fn decrement_ttl<A: Address, P: PacketMut>(
     network: usize,
     ttl: u8,
 ) -> Option<()> {
+    set_ttl::<A, _>(packet, network, ttl, ttl - 1)
+}
+
+/// Makes TTL or hop limit, which is `old`, `new`.
+#[inline(always)]
+pub fn set_ttl<A: Address, P: PacketMut>(
+    packet: &mut P,
+    network: usize,
+    old: u8,
+    new: u8,
+) -> Option<()> {
     // As far as the checksum of the family that has one.
     let mut ip = packet.view_mut::<12>(network)?;
-    ip.store(A::TTL_OFFSET, ttl - 1);
+    ip.store(A::TTL_OFFSET, new);
     if let Some(offset) = A::CHECKSUM_OFFSET {
         // TTL is the first byte of its 16-bit word; the second does not change and cancels out.
-        let (old, new) = (
-            u16::from_ne_bytes([ttl, 0]),
-            u16::from_ne_bytes([ttl - 1, 0]),
-        );
+        let (old, new) = (u16::from_ne_bytes([old, 0]), u16::from_ne_bytes([new, 0]));
         let change = Delta::default().replace(u32::from(old), u32::from(new));
         ip.store(offset, change.apply(ip.load(offset)));
     }
