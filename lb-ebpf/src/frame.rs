@@ -82,7 +82,8 @@ impl Frame {
 
     #[inline(always)]
     fn cut<const N: usize>(&mut self, network: usize) -> Option<(usize, u32)> {
-        let excess = self.length() - network - N;
+        // Opaque, or the compiler would subtract from a pointer to the end, which the verifier does not have.
+        let excess = opaque(self.length()) - network - N;
         // SAFETY: the program's own context; no view of the packet is left.
         if unsafe { bpf_xdp_adjust_tail(self.ctx.ctx, -(excess as i32)) } != 0 {
             return None;

@@ -58,6 +58,7 @@ pub fn action(outcome: Outcome) -> u32 {
         }
         Verdict::NoBackend
         | Verdict::NoNextHop
+        | Verdict::NoRoom
         | Verdict::RewriteFailed
         | Verdict::IcmpLimited => xdp_action::XDP_DROP,
         _ => xdp_action::XDP_PASS,

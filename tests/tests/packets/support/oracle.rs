@@ -1,7 +1,9 @@
 //! A second opinion on a packet that was rewritten: was it whole, and did nothing change but what had to?
 
 use anyhow::{Context as _, ensure};
-use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{
+    IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, NetSlice, SlicedPacket, TransportSlice,
+};
 
 use super::report;
 
@@ -14,7 +16,19 @@ struct Parts {
     is_v4: bool,
     /// Offset of the transport layer's checksum.
     checksum: usize,
-    is_tcp: bool,
+    carries: Carries,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Carries {
+    Tcp,
+    Udp,
+    /// An ICMP error, and where the packet that it quotes has its headers.
+    Quote {
+        network: usize,
+        transport: usize,
+        is_tcp: bool,
+    },
 }
 
 /// Checks that `output` is a rewritten `input`: `input` is whole, nothing but an end's address and port, TTL, MACs
@@ -72,7 +86,7 @@ fn compare(input: &[u8], output: &[u8]) -> anyhow::Result<()> {
         );
     }
     let checksum = parts.checksum..parts.checksum + 2;
-    let has_checksum = parts.is_tcp || input[checksum.clone()] != [0, 0];
+    let has_checksum = parts.carries != Carries::Udp || input[checksum.clone()] != [0, 0];
     if !has_checksum {
         ensure!(output[checksum] == [0, 0], "a checksum out of nothing");
         return Ok(());
@@ -81,16 +95,48 @@ fn compare(input: &[u8], output: &[u8]) -> anyhow::Result<()> {
         parts.covered(input) == parts.covered(output),
         "the transport layer's checksum does not follow"
     );
+    if let Carries::Quote {
+        network, transport, ..
+    } = parts.carries
+        && parts.is_v4
+    {
+        let header = network..transport;
+        ensure!(
+            sum(&input[header.clone()]) == sum(&output[header]),
+            "the quoted IP header's checksum does not follow"
+        );
+    }
+    Ok(())
+}
+
+/// Checks that `output` is an ICMP message whose checksums are right.
+pub fn check_answer(output: &[u8]) -> anyhow::Result<()> {
+    let sliced = SlicedPacket::from_ethernet(output)?;
+    let (pseudo, payload) = match sliced.net.context("no IP header")? {
+        NetSlice::Ipv4(ip) => {
+            let header = ip.header().to_header();
+            ensure!(
+                header.header_checksum == header.calc_header_checksum(),
+                "the IP header's checksum is wrong"
+            );
+            (0, ip.payload().payload)
+        }
+        NetSlice::Ipv6(ip) => {
+            let (header, payload) = (ip.header().slice(), ip.payload().payload);
+            (sum(&header[8..40]) + payload.len() as u32 + 58, payload)
+        }
+        NetSlice::Arp(_) => anyhow::bail!("ARP"),
+    };
+    ensure!(
+        (pseudo + sum(payload)) % 0xffff == 0,
+        "the message's checksum is wrong"
+    );
     Ok(())
 }
 
 impl Parts {
     fn addresses(&self) -> std::ops::Range<usize> {
-        if self.is_v4 {
-            self.network + 12..self.network + 20
-        } else {
-            self.network + 8..self.network + 40
-        }
+        addresses(self.is_v4, self.network)
     }
 
     fn may_change(&self, offset: usize) -> bool {
@@ -100,14 +146,42 @@ impl Parts {
             || offset == hops
             || self.is_v4 && header_checksum.contains(&offset)
             || self.addresses().contains(&offset)
-            || (self.transport..self.transport + 4).contains(&offset)
             || (self.checksum..self.checksum + 2).contains(&offset)
+            || match self.carries {
+                Carries::Tcp | Carries::Udp => {
+                    (self.transport..self.transport + 4).contains(&offset)
+                }
+                Carries::Quote {
+                    network,
+                    transport,
+                    is_tcp,
+                } => {
+                    let checksum = transport + if is_tcp { 16 } else { 6 };
+                    addresses(self.is_v4, network).contains(&offset)
+                        || self.is_v4 && (network + 10..network + 12).contains(&offset)
+                        || (transport..transport + 4).contains(&offset)
+                        || (checksum..checksum + 2).contains(&offset)
+                }
+            }
     }
 
     /// The sum over what the transport layer's checksum covers and a rewrite may change.
     fn covered(&self, packet: &[u8]) -> u32 {
-        let sums = sum(&packet[self.addresses()]) + sum(&packet[self.transport..self.end]);
-        sums % 0xffff
+        let has_pseudo_header = !(self.is_v4 && matches!(self.carries, Carries::Quote { .. }));
+        let pseudo = if has_pseudo_header {
+            sum(&packet[self.addresses()])
+        } else {
+            0
+        };
+        (pseudo + sum(&packet[self.transport..self.end])) % 0xffff
+    }
+}
+
+fn addresses(is_v4: bool, network: usize) -> std::ops::Range<usize> {
+    if is_v4 {
+        network + 12..network + 20
+    } else {
+        network + 8..network + 40
     }
 }
 
@@ -130,10 +204,30 @@ fn parse(packet: &[u8]) -> anyhow::Result<Parts> {
         NetSlice::Arp(_) => anyhow::bail!("ARP"),
     };
     ensure!(!payload.fragmented, "a fragment");
-    let (transport, checksum, is_tcp) = match &sliced.transport {
-        Some(TransportSlice::Tcp(tcp)) => (offset(tcp.slice()), 16, true),
-        Some(TransportSlice::Udp(udp)) => (offset(udp.slice()), 6, false),
-        _ => anyhow::bail!("neither TCP nor UDP"),
+    let (transport, checksum, carries) = match &sliced.transport {
+        Some(TransportSlice::Tcp(tcp)) => (offset(tcp.slice()), 16, Carries::Tcp),
+        Some(TransportSlice::Udp(udp)) => (offset(udp.slice()), 6, Carries::Udp),
+        Some(TransportSlice::Icmpv4(icmp)) => {
+            let network = offset(icmp.payload());
+            let quoted = Ipv4HeaderSlice::from_slice(icmp.payload())?;
+            let carries = Carries::Quote {
+                network,
+                transport: network + quoted.slice().len(),
+                is_tcp: quoted.protocol() == IpNumber::TCP,
+            };
+            (offset(icmp.slice()), 2, carries)
+        }
+        Some(TransportSlice::Icmpv6(icmp)) => {
+            let network = offset(icmp.payload());
+            let quoted = Ipv6HeaderSlice::from_slice(icmp.payload())?;
+            let carries = Carries::Quote {
+                network,
+                transport: network + quoted.slice().len(),
+                is_tcp: quoted.next_header() == IpNumber::TCP,
+            };
+            (offset(icmp.slice()), 2, carries)
+        }
+        _ => anyhow::bail!("neither TCP nor UDP nor ICMP"),
     };
     Ok(Parts {
         network: offset(header),
@@ -141,6 +235,6 @@ fn parse(packet: &[u8]) -> anyhow::Result<Parts> {
         end: offset(payload.payload) + payload.payload.len(),
         is_v4: matches!(net, NetSlice::Ipv4(_)),
         checksum: transport + checksum,
-        is_tcp,
+        carries,
     })
 }
