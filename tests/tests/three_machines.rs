@@ -27,7 +27,7 @@ use shunt_tests::{
     needs,
     netns::Netns,
     server::Server,
-    topology::vip,
+    topology::{behind, vip},
     wait::wait_for,
 };
 
@@ -141,20 +141,7 @@ fn backends() {
 
 /// The VIP, the kernel's own ends of tunnels, and servers at the VIP.
 fn take_from_tunnels(netns: &Netns) -> Vec<Server> {
-    for module in ["ipip", "ip6_tunnel", "fou", "fou6"] {
-        needs::module(module).unwrap();
-    }
-    netns
-        .ip("addr add 10.99.0.1/32 dev lo\naddr add fd00:99::1/128 dev lo nodad\n\
-             link set tunl0 up\nlink set ip6tnl0 up\n\
-             link add t46 type ip6tnl mode ipip6 local fd00:2::12 remote ::\nlink set t46 up\nfou add port 6080 gue\nfou add port 6080 gue -6")
-        .unwrap();
-    for name in ["all", "default", "tunl0", "ip6tnl0", "t46", "eth0"] {
-        // What comes out of a tunnel came in by another interface than answers leave by.
-        netns
-            .sysctl(&format!("net/ipv4/conf/{name}/rp_filter"), "0")
-            .unwrap();
-    }
+    behind::take_from_tunnels(netns, "fd00:2::12").unwrap();
     let mut servers = Vec::new();
     for (name, port, _) in BY {
         let addresses = Family::BOTH.map(|family| vip(family, port));

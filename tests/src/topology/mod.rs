@@ -20,6 +20,7 @@
 //!
 //! `Local` does not forward, as an application host does not; the others do.
 
+pub mod behind;
 mod bridge;
 mod gateway;
 mod local;
@@ -99,7 +100,6 @@ pub struct Topology {
     pub shape: Shape,
     pub client: Netns,
     pub lb: Netns,
-    /// What the backends of [`Shape::Gateway`] are plugged into.
     switch: Option<Netns>,
     pub backends: Vec<BackendHost>,
 }
@@ -168,6 +168,16 @@ impl Topology {
     pub fn remove_vips(&self) -> anyhow::Result<()> {
         self.lb
             .ip("addr del 10.99.0.1/32 dev lo\naddr del fd00:99::1/128 dev lo")
+    }
+
+    /// What the backends of [`Shape::Gateway`] are plugged into, by `port1` and so on, and the load balancer by `port0`.
+    ///
+    /// # Panics
+    /// Another shape has none.
+    pub fn switch(&self) -> &Netns {
+        self.switch
+            .as_ref()
+            .unwrap_or_else(|| panic!("{:?} has no switch", self.shape))
     }
 
     /// Starts a server on every backend.

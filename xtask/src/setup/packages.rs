@@ -27,6 +27,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("sysctl", "procps"),
     ("tc", "iproute2"),
     ("tcpdump", "tcpdump"),
+    ("tracepath", "iputils-tracepath"),
+    ("traceroute", "traceroute"),
 ];
 
 pub fn step(_scope: Scope, policy: Policy) -> Result<()> {

@@ -29,6 +29,8 @@ const NEEDED: &[&str] = &[
     "sleep",
     "sysctl",
     "tc",
+    "tracepath",
+    "traceroute",
     "true",
     "false",
 ];
