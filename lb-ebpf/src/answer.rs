@@ -43,8 +43,7 @@ pub fn echo<A: Family>(frame: &mut Frame, headers: &Headers<A>, control: &Contro
     if !has_budget(ECHOES) {
         return Outcome::stays(Verdict::IcmpLimited);
     }
-    let changed =
-        echo::reply(frame, headers).and_then(|()| rewrite::macs(frame, &hop.macs));
+    let changed = echo::reply(frame, headers).and_then(|()| rewrite::macs(frame, &hop.macs));
     Outcome::leaves(changed, hop, Verdict::EchoReply)
 }
 
@@ -66,8 +65,8 @@ pub fn refuse<A: Family + Tunnel>(
     if !has_budget(ERRORS) {
         return Outcome::stays(Verdict::IcmpLimited);
     }
-    let changed = write(frame, headers, refused.problem)
-        .and_then(|()| rewrite::macs(frame, &hop.macs));
+    let changed =
+        write(frame, headers, refused.problem).and_then(|()| rewrite::macs(frame, &hop.macs));
     let verdict = match refused.problem {
         Problem::TooBig(_) => Verdict::TooBig,
         Problem::TimeExceeded => Verdict::TimeExceeded,

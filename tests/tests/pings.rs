@@ -32,7 +32,16 @@ fn address(family: Family) -> IpAddr {
 fn ping(topology: &Topology, ip: IpAddr, count: u64) -> anyhow::Result<String> {
     topology.client.run(
         "ping",
-        &["-n", "-c", &count.to_string(), "-i", "0.05", "-W", "5", &ip.to_string()],
+        &[
+            "-n",
+            "-c",
+            &count.to_string(),
+            "-i",
+            "0.05",
+            "-W",
+            "5",
+            &ip.to_string(),
+        ],
     )
 }
 
@@ -81,9 +90,12 @@ fn more_pings_than_are_answered_are_dropped() {
     ping(&topology, "10.1.0.1".parse().unwrap(), 1).unwrap();
     // As fast as it can, for a second.
     let vip = address(Family::V4).to_string();
-    let _ = topology
-        .client
-        .run("ping", &["-n", "-q", "-f", "-l", "2000", "-c", "20000", "-w", "2", &vip]);
+    let _ = topology.client.run(
+        "ping",
+        &[
+            "-n", "-q", "-f", "-l", "2000", "-c", "20000", "-w", "2", &vip,
+        ],
+    );
     let status = daemon.status().unwrap();
     let (answered, dropped) = (
         verdict(&status, "answer_echo"),

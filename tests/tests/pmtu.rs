@@ -101,7 +101,11 @@ impl Narrow {
             Family::V4 => SocketAddr::new(backend.v4.into(), PORT),
             Family::V6 => SocketAddr::new(backend.v6.into(), PORT),
         };
-        let server = if keeps_port { vip(family, PORT) } else { address };
+        let server = if keeps_port {
+            vip(family, PORT)
+        } else {
+            address
+        };
         serve(&backend.netns, server);
         let service = Service::new("narrow", Protocol::Tcp, &[vip(family, PORT)])
             .options(&format!("forward = {forward:?}"))
@@ -113,7 +117,12 @@ impl Narrow {
             .service(service);
         // The load balancer knows its neighbours before the first packet.
         let lb = &topology.lb;
-        for ip in [IpAddr::from(backend.v4), backend.v6.into(), "10.1.0.2".parse().unwrap(), "fd00:1::2".parse().unwrap()] {
+        for ip in [
+            IpAddr::from(backend.v4),
+            backend.v6.into(),
+            "10.1.0.2".parse().unwrap(),
+            "fd00:1::2".parse().unwrap(),
+        ] {
             lb.run("ping", &["-c1", "-W5", &ip.to_string()]).unwrap();
         }
         let daemon = Daemon::start(&topology.lb, &config).unwrap();
@@ -164,7 +173,9 @@ impl Narrow {
             work(&mut stream)
         });
         let status = self.daemon.status().unwrap();
-        found.unwrap_or_else(|error| panic!("{} {}: {error:#}\n{status:#}", self.forward, self.family))
+        found.unwrap_or_else(|error| {
+            panic!("{} {}: {error:#}\n{status:#}", self.forward, self.family)
+        })
     }
 
     fn expect(&self, what: &str, found: &str, told: &str) {
@@ -191,8 +202,11 @@ fn widen_front(topology: &Topology) -> Netns {
     far.finish_checksums("eth0").unwrap();
     far.ip("link set eth0 mtu 1300").unwrap();
     client.ip("link set eth1 mtu 1300").unwrap();
-    far.address("eth0", &["10.3.0.2/24", "fd00:3::2/64"]).unwrap();
-    client.address("eth1", &["10.3.0.1/24", "fd00:3::1/64"]).unwrap();
+    far.address("eth0", &["10.3.0.2/24", "fd00:3::2/64"])
+        .unwrap();
+    client
+        .address("eth1", &["10.3.0.1/24", "fd00:3::1/64"])
+        .unwrap();
     client.enable_forwarding().unwrap();
     far.ip(
         "route add default via 10.3.0.1 advmss 8960\nroute add default via fd00:3::1 advmss 8940",
@@ -253,5 +267,8 @@ fn content() -> Vec<u8> {
 }
 
 fn sum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

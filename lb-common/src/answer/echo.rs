@@ -10,8 +10,14 @@ use crate::{
 /// Turns an echo request into its reply. Swapped addresses sum to the same.
 #[inline(always)]
 pub fn reply<A: Icmp, P: PacketMut>(packet: &mut P, headers: &Headers<A>) -> Option<()> {
-    packet.patch(headers.network + A::SOURCE_OFFSET, headers.tuple.destination)?;
-    packet.patch(headers.network + A::DESTINATION_OFFSET, headers.tuple.source)?;
+    packet.patch(
+        headers.network + A::SOURCE_OFFSET,
+        headers.tuple.destination,
+    )?;
+    packet.patch(
+        headers.network + A::DESTINATION_OFFSET,
+        headers.tuple.source,
+    )?;
     rewrite::set_ttl::<A, _>(packet, headers.network, headers.ttl, TTL)?;
     let mut icmp = packet.view_mut::<ICMP_LENGTH>(headers.transport)?;
     let (old, new) = (

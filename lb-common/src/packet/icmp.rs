@@ -107,7 +107,9 @@ pub(super) fn read<A: Icmp, P: Packet>(
         return Err(Skip::Malformed);
     }
     packet.reach(REACH);
-    let icmp = packet.view::<ICMP_LENGTH>(ip.transport).ok_or(Skip::Malformed)?;
+    let icmp = packet
+        .view::<ICMP_LENGTH>(ip.transport)
+        .ok_or(Skip::Malformed)?;
     let (kind, code): (u8, u8) = (icmp.load(0), icmp.load(1));
     let ends = Tuple {
         source: ip.source,

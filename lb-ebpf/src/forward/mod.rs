@@ -24,7 +24,12 @@ use lb_common::{
 };
 
 use crate::{
-    answer::Refused, family::Family, frame::Frame, maps::BACKEND_HOPS, steer, steer::Chosen,
+    answer::Refused,
+    family::Family,
+    frame::Frame,
+    maps::BACKEND_HOPS,
+    steer,
+    steer::Chosen,
     transmit::{self, Journey, Outcome},
 };
 

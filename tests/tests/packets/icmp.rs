@@ -55,7 +55,12 @@ fn message(row: Row, message: &Message) -> Row {
 }
 
 fn row(kind: Kind, description: &str, input: &Message, verdict: Verdict) -> Row {
-    Row::raw(kind, &format!("ICMP: {description}"), input.bytes(), verdict)
+    Row::raw(
+        kind,
+        &format!("ICMP: {description}"),
+        input.bytes(),
+        verdict,
+    )
 }
 
 /// Errors to the VIP, by a router that could not send a reply on.
@@ -81,15 +86,33 @@ fn about_replies(kind: Kind) -> Vec<Row> {
             message(row, &sent.routed(Port::Back, Host::Back))
         },
         {
-            let (row, sent) = to("too big, in short", Host::Back, least(kind), Verdict::ForwardOther);
-            message(row, &patch_short(kind, sent, &reply, Host::Back).routed(Port::Back, Host::Back))
+            let (row, sent) = to(
+                "too big, in short",
+                Host::Back,
+                least(kind),
+                Verdict::ForwardOther,
+            );
+            message(
+                row,
+                &patch_short(kind, sent, &reply, Host::Back).routed(Port::Back, Host::Back),
+            )
         },
         {
-            let (row, sent) = to("to a process here", Host::Local, WHOLE, Verdict::ForwardStack);
+            let (row, sent) = to(
+                "to a process here",
+                Host::Local,
+                WHOLE,
+                Verdict::ForwardStack,
+            );
             message(row, &sent)
         },
         {
-            let (row, sent) = to("out of the same interface", Host::Front, WHOLE, Verdict::ForwardSame);
+            let (row, sent) = to(
+                "out of the same interface",
+                Host::Front,
+                WHOLE,
+                Verdict::ForwardSame,
+            );
             message(row, &sent.routed(Port::Front, Host::Front))
         },
     ];
@@ -107,8 +130,13 @@ fn about_replies(kind: Kind) -> Vec<Row> {
     }
     let bare = reply.clone().without_checksum();
     rows.push(message(
-        row(kind, "no checksum stays none", &error(&bare, WHOLE), Verdict::ForwardOther)
-            .served_by(Host::Back),
+        row(
+            kind,
+            "no checksum stays none",
+            &error(&bare, WHOLE),
+            Verdict::ForwardOther,
+        )
+        .served_by(Host::Back),
         &error(&bare.from(kind.backend(Host::Back)), WHOLE)
             .to(ip(kind, Host::Back))
             .routed(Port::Back, Host::Back),
@@ -162,17 +190,32 @@ fn about_requests(kind: Kind) -> Vec<Row> {
             &error(&opening, vip),
         ),
         message(
-            row(kind, "refused on the way, leaving", &of_router, Verdict::EgressReply)
-                .seen_by(Program::Egress)
-                .after(opened(Host::Back, Verdict::ForwardOther)),
+            row(
+                kind,
+                "refused on the way, leaving",
+                &of_router,
+                Verdict::EgressReply,
+            )
+            .seen_by(Program::Egress)
+            .after(opened(Host::Back, Verdict::ForwardOther)),
             &error(&opening, router),
         ),
-        row(kind, "refused, but not through the VIP", &of_backend, Verdict::NotOurs)
-            .seen_by(Program::Xdp(Port::Back))
-            .served_by(Host::Back),
-        row(kind, "the same, leaving", &of_backend, Verdict::EgressNotOurs)
-            .seen_by(Program::Egress)
-            .served_by(Host::Back),
+        row(
+            kind,
+            "refused, but not through the VIP",
+            &of_backend,
+            Verdict::NotOurs,
+        )
+        .seen_by(Program::Xdp(Port::Back))
+        .served_by(Host::Back),
+        row(
+            kind,
+            "the same, leaving",
+            &of_backend,
+            Verdict::EgressNotOurs,
+        )
+        .seen_by(Program::Egress)
+        .served_by(Host::Back),
     ]
 }
 
@@ -213,7 +256,11 @@ fn about_nothing(kind: Kind) -> Vec<Row> {
             &changed(if kind.is_v4() { 9 } else { 6 }, 132),
             Verdict::NotOurs,
         ),
-        pass("quoting another version", &changed(0, 0x55), Verdict::NotOurs),
+        pass(
+            "quoting another version",
+            &changed(0, 0x55),
+            Verdict::NotOurs,
+        ),
         pass(
             "no error",
             &Message::new([(9, 0), (134, 0)], router, vip).payload(&start),
@@ -221,13 +268,24 @@ fn about_nothing(kind: Kind) -> Vec<Row> {
         ),
         pass(
             "about another port of the VIP",
-            &about(&quoted(&reply.clone().from(kind.at(Host::Vip, 8080)), WHOLE)),
+            &about(&quoted(
+                &reply.clone().from(kind.at(Host::Vip, 8080)),
+                WHOLE,
+            )),
             Verdict::NotOurs,
         ),
     ];
     if kind.is_v4() {
-        rows.push(pass("quoting a later fragment", &changed(7, 0x40), Verdict::NotOurs));
-        rows.push(pass("quoting a header too short", &changed(0, 0x44), Verdict::NotOurs));
+        rows.push(pass(
+            "quoting a later fragment",
+            &changed(7, 0x40),
+            Verdict::NotOurs,
+        ));
+        rows.push(pass(
+            "quoting a header too short",
+            &changed(0, 0x44),
+            Verdict::NotOurs,
+        ));
     }
     rows
 }
@@ -262,8 +320,16 @@ fn pings(kind: Kind) -> Vec<Row> {
             &ping(&[0; 8]).from(ip(kind, Host::ColdClient)),
             Verdict::EchoStack,
         ),
-        pass("a ping of a backend", &ping(&[0; 8]).to(ip(kind, Host::Back)), Verdict::NotOurs),
-        pass("a ping of another", &ping(&[0; 8]).to(ip(kind, Host::Stranger)), Verdict::NotOurs),
+        pass(
+            "a ping of a backend",
+            &ping(&[0; 8]).to(ip(kind, Host::Back)),
+            Verdict::NotOurs,
+        ),
+        pass(
+            "a ping of another",
+            &ping(&[0; 8]).to(ip(kind, Host::Stranger)),
+            Verdict::NotOurs,
+        ),
         pass(
             "a ping with a code",
             &Message::new([(8, 1), (128, 1)], client, vip).payload(&[0; 8]),
@@ -290,7 +356,10 @@ fn sent(kind: Kind) -> Vec<Row> {
             .sent(Port::Front, Host::Client)
     };
     let to = |host, forward, outer| {
-        let backend = Kind { family: outer, ..kind };
+        let backend = Kind {
+            family: outer,
+            ..kind
+        };
         [
             Step::Forward(backend, host, forward),
             Step::Table(vec![Slot::stable(backend.id(host))]),
@@ -300,14 +369,23 @@ fn sent(kind: Kind) -> Vec<Row> {
         Row::new(kind, &format!("ICMP: {description}"), packet, verdict)
     };
     // The sizes that are quoted are steps: 28, 48, 68, 128, 256 and 512 bytes.
-    let short = |length| [28, 48, 68].into_iter().rfind(|&step| step <= length).unwrap();
+    let short = |length| {
+        [28, 48, 68]
+            .into_iter()
+            .rfind(|&step| step <= length)
+            .unwrap()
+    };
     let mut rows = vec![
         message(
             new("no hop left", &last, Verdict::TimeExceeded).served_by(Host::Back),
             &error(TIME_EXCEEDED, 0, &last, short(last.length())),
         ),
-        new("no hop left, and no way to say so", &last.clone().from(cold), Verdict::TtlExceeded)
-            .served_by(Host::Back),
+        new(
+            "no hop left, and no way to say so",
+            &last.clone().from(cold),
+            Verdict::TtlExceeded,
+        )
+        .served_by(Host::Back),
     ];
     let base = request(kind).payload(b"").length();
     let sized = |length: usize| request(kind).payload(&vec![0x5a; length - base]);
@@ -328,8 +406,11 @@ fn sent(kind: Kind) -> Vec<Row> {
             Verdict::NoRoom
         };
         rows.push(message(
-            new(&format!("too big for {name}"), &packet, Verdict::TooBig)
-                .after(to(Host::Back, forward, outer)),
+            new(&format!("too big for {name}"), &packet, Verdict::TooBig).after(to(
+                Host::Back,
+                forward,
+                outer,
+            )),
             &error(TOO_BIG, room as u32, &packet, 512),
         ));
         rows.push(

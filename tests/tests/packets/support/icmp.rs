@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use etherparse::{Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4Header, Ipv6Header};
+use etherparse::{
+    Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4Header, Ipv6Header,
+};
 
 use super::plan::{Host, Port};
 
@@ -133,8 +135,7 @@ impl Message {
                     bytes5to8: self.rest,
                 };
                 let (source, destination) = (source.octets(), destination.octets());
-                let message =
-                    Icmpv6Header::with_checksum(kind, source, destination, &self.payload);
+                let message = Icmpv6Header::with_checksum(kind, source, destination, &self.payload);
                 bytes.extend(message.unwrap().to_bytes());
             }
             (source, destination) => panic!("{source} and {destination} are of two families"),
