@@ -352,7 +352,7 @@ fn sent(kind: Kind) -> Vec<Row> {
         Message::new(what, vip, client)
             .rest(mtu)
             .payload(&quoted(packet, length))
-            .as_control()
+            .marked_as_control()
             .sent(Port::Front, Host::Client)
     };
     let to = |host, forward, outer| {

@@ -81,7 +81,7 @@ impl Message {
         }
     }
 
-    pub fn as_control(self) -> Self {
+    pub fn marked_as_control(self) -> Self {
         Self {
             is_control: true,
             ..self

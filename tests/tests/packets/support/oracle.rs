@@ -128,7 +128,7 @@ pub fn check_answer(output: &[u8]) -> anyhow::Result<()> {
         NetSlice::Arp(_) => anyhow::bail!("ARP"),
     };
     ensure!(
-        (pseudo + sum(payload)) % 0xffff == 0,
+        (pseudo + sum(payload)).is_multiple_of(0xffff),
         "the message's checksum is wrong"
     );
     Ok(())
