@@ -53,7 +53,7 @@ pub trait Tunnel: IpHeader {
     fn write_outer<P: PacketMut>(packet: &mut P, network: usize, outer: &Outer<Self>)
     -> Option<()>;
     /// The one's complement sum of the inner packet, unfolded, from its header alone, where its own checksums are
-    /// right: they make most of it cancel out (local checksum offload). `None`: not known.
+    /// right: they make most of it cancel out (local checksum offload). `None`: not known, as of a fragment.
     fn packet_sum<P: PacketMut>(packet: &P, headers: &Headers<Self>) -> Option<u32>;
 }
 
@@ -113,6 +113,9 @@ impl Tunnel for V4 {
     /// The header sums to zero with its checksum, the transport layer to the complement of its pseudo-header.
     #[inline(always)]
     fn packet_sum<P: PacketMut>(_: &P, headers: &Headers<Self>) -> Option<u32> {
+        if headers.fragment.is_part() {
+            return None;
+        }
         let tuple = &headers.tuple;
         let length = (headers.length - (headers.transport - headers.network)) as u16;
         let pseudo = tuple.source.sum()

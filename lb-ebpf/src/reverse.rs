@@ -30,6 +30,10 @@ use crate::{
 /// has none, keeps the entry fresh with every packet.
 #[inline(always)]
 pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend) {
+    if headers.fragment.is_later() {
+        // The first one has said it all.
+        return;
+    }
     let tuple = &headers.tuple;
     let is_tcp = tuple.protocol == TCP;
     let closing = if headers.opens() {
@@ -95,7 +99,7 @@ fn close<A: Family>(reply: &Tuple<A>, closing: Closing) {
 pub fn heed_direct<A: Family>(headers: &Headers<A>) -> Option<()> {
     let tuple = &headers.tuple;
     let is_tcp = tuple.protocol == TCP;
-    if is_tcp && !headers.opens() {
+    if is_tcp && !headers.opens() || headers.fragment.is_later() {
         return None;
     }
     let (word, bit) = filter::position(tuple.destination, tuple.destination_port);
@@ -161,7 +165,7 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
     }
     if headers.resets() {
         let _ = A::reverse_half().remove(tuple);
-    } else {
+    } else if !headers.fragment.is_later() {
         record.seen = now;
         promote(tuple, &record);
     }

@@ -2,15 +2,18 @@
 //!
 //! Pure over [`Packet`]: the kernel programs implement it on packet memory, tests on byte slices.
 
+mod fragment;
 mod ip;
 mod link;
 mod transport;
 mod view;
 
+pub use fragment::Fragment;
 pub use ip::IpHeader;
 pub use link::{ETHERNET_LENGTH, network_layer};
 pub use view::{View, ViewMut, Word};
 
+use self::transport::Ports;
 use crate::{
     address::Address,
     flow::{Closing, Tuple},
@@ -37,19 +40,21 @@ pub trait PacketMut: Packet {
     fn view_mut<const N: usize>(&mut self, offset: usize) -> Option<ViewMut<'_, N>>;
 }
 
-/// A TCP or UDP packet whose headers are whole and agree with its length.
+/// A TCP or UDP packet whose headers are whole and agree with its length, or a fragment of one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Headers<A> {
     /// Offset of the IP header.
     pub network: usize,
-    /// Offset of the TCP or UDP header.
+    /// Offset of the TCP or UDP header, if it has one.
     pub transport: usize,
     /// Bytes of the IP packet; the frame may have more.
     pub length: usize,
     /// Whether there are IPv4 options or IPv6 extension headers.
     pub is_extended: bool,
+    pub fragment: Fragment,
+    /// A later fragment's ports are those of its first one, and 0 until they are looked up.
     pub tuple: Tuple<A>,
-    /// TCP's flags byte; 0 for UDP.
+    /// TCP's flags byte; 0 for UDP and for later fragments.
     pub flags: u8,
     /// TTL or hop limit.
     pub ttl: u8,
@@ -96,7 +101,7 @@ impl<A> Headers<A> {
 pub enum Skip {
     /// Well-formed as far as we read, but nothing we balance.
     NotOurs,
-    /// A fragment, the first included.
+    /// A fragment whose ports are not known.
     Fragment,
     /// Lengths, versions or header sizes that cannot be.
     Malformed,
@@ -109,7 +114,11 @@ pub fn parse<A: Address + IpHeader + Word, P: Packet>(
     network: usize,
 ) -> Result<Headers<A>, Skip> {
     let ip = A::walk(packet, network)?;
-    let (ports, flags) = transport::read(packet, ip.transport, ip.protocol, ip.payload)?;
+    let (ports, flags) = if ip.fragment.is_later() {
+        (Ports::default(), 0)
+    } else {
+        transport::read(packet, &ip)?
+    };
     let tuple = Tuple {
         source: ip.source,
         destination: ip.destination,
@@ -124,6 +133,7 @@ pub fn parse<A: Address + IpHeader + Word, P: Packet>(
         transport: ip.transport,
         length: ip.length,
         is_extended: ip.is_extended,
+        fragment: ip.fragment,
         tuple,
         flags,
         ttl: ip.ttl,

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | [`forward`] | where a client's packet goes, and how it is changed |
 //! | [`stays`] | what is not forwarded: not ours, nobody there, no hops left |
-//! | [`headers`] | tags, options, extension headers, fragments, other protocols |
+//! | [`headers`] | tags, options, extension headers, other protocols |
+//! | [`fragments`] | packets in pieces |
 //! | [`malformed`] | headers that lie or end too early |
 //! | [`reply`] | a backend's packets, arriving and leaving |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
@@ -17,6 +18,7 @@
 )]
 
 mod forward;
+mod fragments;
 mod headers;
 mod malformed;
 mod reply;
@@ -32,10 +34,11 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 7] = [
+    let topics: [fn(Kind) -> Vec<Row>; 8] = [
         forward::rows,
         stays::rows,
         headers::rows,
+        fragments::rows,
         malformed::rows,
         reply::rows,
         slots::rows,

@@ -31,7 +31,7 @@ pub fn rows(kind: Kind) -> Vec<Row> {
 }
 
 /// Served by `host`, which is reached by `forward` at its address of a family.
-fn served(kind: Kind, host: Host, forward: Forward, family: Family) -> [Step; 2] {
+pub fn served(kind: Kind, host: Host, forward: Forward, family: Family) -> [Step; 2] {
     let backend = Kind { family, ..kind };
     [
         Step::Forward(backend, host, forward),
@@ -181,7 +181,7 @@ fn inside(kind: Kind, forward: Forward, outer: Family) -> Vec<Row> {
 }
 
 /// The packet inside of another to `host`; with new MACs where it leaves by a port.
-fn wrap(
+pub fn wrap(
     kind: Kind,
     forward: Forward,
     outer: Family,
@@ -241,7 +241,7 @@ fn wrap(
             )
             .unwrap();
             ip.identification = 0;
-            ip.dont_fragment = true;
+            ip.dont_fragment = !kind.is_v4() || inner[6] & 0x40 != 0;
             ip.header_checksum = ip.calc_header_checksum();
             ip.write(&mut frame).unwrap();
             if is_gue {
@@ -261,7 +261,9 @@ fn wrap(
             ip.write(&mut frame).unwrap();
             if is_gue {
                 let mut udp = udp;
-                udp.checksum = udp.calc_checksum_ipv6(&ip, &inner[..length]).unwrap();
+                if !packet.is_piece() {
+                    udp.checksum = udp.calc_checksum_ipv6(&ip, &inner[..length]).unwrap();
+                }
                 udp.write(&mut frame).unwrap();
             }
         }

@@ -1,9 +1,13 @@
 //! A second opinion on a packet that was rewritten: was it whole, and did nothing change but what had to?
 
 use anyhow::{Context as _, ensure};
-use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{IpNumber, Ipv6ExtensionSlice, NetSlice, SlicedPacket, TransportSlice};
 
-use super::report;
+use super::{
+    packet::{ETHERNET, FRAGMENT, VLAN},
+    report,
+};
+use crate::headers::{AUTHENTICATION, DESTINATION_OPTIONS, HOP_BY_HOP, NO_NEXT_HEADER, ROUTING};
 
 /// Offsets of what is rewritten and of what checksums cover.
 struct Parts {
@@ -12,9 +16,9 @@ struct Parts {
     /// The end of the IP packet.
     end: usize,
     is_v4: bool,
-    /// Offset of the transport layer's checksum.
-    checksum: usize,
     is_tcp: bool,
+    /// Whether the transport layer's header is in another fragment.
+    is_later: bool,
 }
 
 /// Checks that `output` is a rewritten `input`: `input` is whole, nothing but an end's address and port, TTL, MACs
@@ -71,7 +75,10 @@ fn compare(input: &[u8], output: &[u8]) -> anyhow::Result<()> {
             "the IP header's checksum does not follow"
         );
     }
-    let checksum = parts.checksum..parts.checksum + 2;
+    if parts.is_later {
+        return Ok(());
+    }
+    let checksum = parts.checksum();
     let has_checksum = parts.is_tcp || input[checksum.clone()] != [0, 0];
     if !has_checksum {
         ensure!(output[checksum] == [0, 0], "a checksum out of nothing");
@@ -100,11 +107,18 @@ impl Parts {
             || offset == hops
             || self.is_v4 && header_checksum.contains(&offset)
             || self.addresses().contains(&offset)
-            || (self.transport..self.transport + 4).contains(&offset)
-            || (self.checksum..self.checksum + 2).contains(&offset)
+            || !self.is_later
+                && ((self.transport..self.transport + 4).contains(&offset)
+                    || self.checksum().contains(&offset))
     }
 
-    /// The sum over what the transport layer's checksum covers and a rewrite may change.
+    /// Where the transport layer's checksum is.
+    fn checksum(&self) -> std::ops::Range<usize> {
+        let start = self.transport + if self.is_tcp { 16 } else { 6 };
+        start..start + 2
+    }
+
+    /// The sum over what the transport layer's checksum covers and a rewrite may change, as far as it is in here.
     fn covered(&self, packet: &[u8]) -> u32 {
         let sums = sum(&packet[self.addresses()]) + sum(&packet[self.transport..self.end]);
         sums % 0xffff
@@ -121,6 +135,7 @@ fn sum(bytes: &[u8]) -> u32 {
 }
 
 fn parse(packet: &[u8]) -> anyhow::Result<Parts> {
+    let packet = &without_false_header(packet);
     let offset = |slice: &[u8]| slice.as_ptr() as usize - packet.as_ptr() as usize;
     let sliced = SlicedPacket::from_ethernet(packet)?;
     let net = sliced.net.context("no IP header")?;
@@ -129,18 +144,76 @@ fn parse(packet: &[u8]) -> anyhow::Result<Parts> {
         NetSlice::Ipv6(ip) => (ip.header().slice(), ip.payload()),
         NetSlice::Arp(_) => anyhow::bail!("ARP"),
     };
-    ensure!(!payload.fragmented, "a fragment");
-    let (transport, checksum, is_tcp) = match &sliced.transport {
-        Some(TransportSlice::Tcp(tcp)) => (offset(tcp.slice()), 16, true),
-        Some(TransportSlice::Udp(udp)) => (offset(udp.slice()), 6, false),
+    let start = offset(payload.payload);
+    let (transport, is_tcp, is_later) = match &sliced.transport {
+        Some(TransportSlice::Tcp(tcp)) => (offset(tcp.slice()), true, false),
+        Some(TransportSlice::Udp(udp)) => (offset(udp.slice()), false, false),
+        _ if payload.fragmented => fragment(&net, start)?,
         _ => anyhow::bail!("neither TCP nor UDP"),
     };
     Ok(Parts {
         network: offset(header),
         transport,
-        end: offset(payload.payload) + payload.payload.len(),
+        end: start + payload.payload.len(),
         is_v4: matches!(net, NetSlice::Ipv4(_)),
-        checksum: transport + checksum,
         is_tcp,
+        is_later,
     })
+}
+
+/// A later fragment names a header that only the first one has; etherparse would read its bytes as one.
+fn without_false_header(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    let mut walk = || {
+        let mut network = ETHERNET;
+        while packet.get(network - 2..network)? == VLAN.to_be_bytes() {
+            network += 4;
+        }
+        if packet.get(network - 2..network)? != [0x86, 0xdd] {
+            return None;
+        }
+        let (mut number, mut offset) = (*packet.get(network + 6)?, network + 40);
+        loop {
+            let header = packet.get_mut(offset..offset + 4)?;
+            let (next, length) = (header[0], usize::from(header[1]));
+            offset += match number {
+                HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => (length + 1) * 8,
+                AUTHENTICATION => (length + 2) * 4,
+                FRAGMENT if [header[2], header[3] & 0xf8] == [0, 0] => 8,
+                FRAGMENT => {
+                    header[0] = NO_NEXT_HEADER;
+                    return Some(());
+                }
+                _ => return None,
+            };
+            number = next;
+        }
+    };
+    walk();
+    packet
+}
+
+/// Offset of the transport layer, whether it is TCP, and whether its header is missing: etherparse leaves that open.
+fn fragment(net: &NetSlice<'_>, start: usize) -> anyhow::Result<(usize, bool, bool)> {
+    let (number, is_later) = match net {
+        NetSlice::Ipv4(ip) => {
+            let header = ip.header();
+            (header.protocol(), header.fragments_offset().value() != 0)
+        }
+        NetSlice::Ipv6(ip) => {
+            let mut later = None;
+            for extension in ip.extensions().clone() {
+                if let Ipv6ExtensionSlice::Fragment(fragment) = extension {
+                    later = Some(fragment.fragment_offset().value() != 0);
+                }
+            }
+            (ip.payload().ip_number, later.context("no fragment")?)
+        }
+        NetSlice::Arp(_) => anyhow::bail!("ARP"),
+    };
+    ensure!(
+        is_later || matches!(number, IpNumber::TCP | IpNumber::UDP),
+        "neither TCP nor UDP"
+    );
+    Ok((start, number == IpNumber::TCP, is_later))
 }
