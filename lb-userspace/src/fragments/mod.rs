@@ -17,9 +17,9 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use self::queue::Queue;
 
-/// Fragments kept at once: what some thousand packets out of order leave, in 3 MiB at most.
+/// Fragments kept at once, in 3 MiB at most.
 const CAPACITY: usize = 1024;
-/// How long one waits for its first. Networks that reorder do so by less; it is a twentieth of what receivers wait.
+/// How long one waits for its first: queues and paths that reorder differ by less. Receivers wait for 30 s and more.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How often the ports are looked for.
 const LOOK: Duration = Duration::from_millis(1);
@@ -93,5 +93,79 @@ fn put_back(frame: &HeldFrame, datapath: &mut impl Datapath) {
     if let Err(error) = datapath.put_back(frame) {
         let error = format!("{error:#}");
         tracing::warn!(error, "a fragment out of order is lost: not put back");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use super::*;
+
+    struct Fake {
+        knows: Arc<AtomicBool>,
+        back: mpsc::UnboundedSender<(u32, Instant)>,
+    }
+
+    impl Datapath for Fake {
+        fn knows(&self, _: &Key) -> bool {
+            self.knows.load(Ordering::Relaxed)
+        }
+
+        fn put_back(&mut self, frame: &HeldFrame) -> anyhow::Result<()> {
+            self.back.send((frame.ingress, Instant::now()))?;
+            Ok(())
+        }
+    }
+
+    /// The second fragment of an IPv4 packet with UDP, of which there is more.
+    fn fragment() -> Vec<u8> {
+        let mut frame = vec![0; 14 + 20 + 8];
+        frame[12..14].copy_from_slice(&[8, 0]);
+        frame[14..14 + 10].copy_from_slice(&[0x45, 0, 0, 28, 0, 7, 0x20, 1, 64, 17]);
+        frame
+    }
+
+    #[tokio::test]
+    async fn a_frame_goes_back_when_its_first_has_come_or_its_time_is_up() {
+        let knows = Arc::new(AtomicBool::new(false));
+        let (back, mut returned) = mpsc::unbounded_channel();
+        let (sender, frames) = mpsc::channel(8);
+        let knows_too = Arc::clone(&knows);
+        tokio::spawn(hold(
+            frames,
+            Fake {
+                knows: knows_too,
+                back,
+            },
+        ));
+
+        let start = Instant::now();
+        sender.send(HeldFrame::new(1, fragment())).await.unwrap();
+        let (ingress, at) = returned.recv().await.unwrap();
+        assert_eq!(ingress, 1);
+        assert!(at - start >= PATIENCE);
+
+        sender.send(HeldFrame::new(2, fragment())).await.unwrap();
+        tokio::time::sleep(PATIENCE / 5).await;
+        assert!(returned.try_recv().is_err());
+        knows.store(true, Ordering::Relaxed);
+        assert_eq!(returned.recv().await.unwrap().0, 2);
+
+        sender.send(HeldFrame::new(3, fragment())).await.unwrap();
+        assert_eq!(returned.recv().await.unwrap().0, 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_fragment_is_not_kept() {
+        let (back, mut returned) = mpsc::unbounded_channel();
+        let (sender, frames) = mpsc::channel(8);
+        let knows = Arc::default();
+        tokio::spawn(hold(frames, Fake { knows, back }));
+        sender.send(HeldFrame::new(1, vec![0; 60])).await.unwrap();
+        assert_eq!(returned.recv().await.unwrap().0, 1);
     }
 }

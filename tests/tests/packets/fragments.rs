@@ -148,13 +148,30 @@ fn in_order(kind: Kind) -> Vec<Row> {
 fn unknown(kind: Kind) -> Vec<Row> {
     let packet = whole(kind);
     let row = |description: &str, packet: Packet| {
-        Row::new(kind, description, &packet, Verdict::Fragment)
+        Row::new(kind, description, &packet, Verdict::HeldFragment)
             .served_by(Host::Back)
             .with(&[])
     };
+    let mut again = row("the last fragment, put back alone", last(packet.clone()));
+    again.verdict = Verdict::Fragment;
     let other_client = packet.clone().from(kind.at(Host::ColdClient, 40_000));
     let short = packet.clone().piece(ID, 0..16);
     let mut rows = vec![
+        again.seen_by(Program::PutBack(Port::Front)),
+        to_port(
+            kind,
+            "the last fragment, put back after its first",
+            Port::Back,
+            &last(packet.clone()),
+        )
+        .after([went_to(kind, Host::Back)])
+        .seen_by(Program::PutBack(Port::Front)),
+        Row::new(
+            kind,
+            "a later fragment alone, longer than what can be put back",
+            &packet.clone().payload(&[0x5a; 3200]).piece(ID, 40..3140),
+            Verdict::Fragment,
+        ),
         row("a middle fragment alone", middle(packet.clone())),
         row("the last fragment alone", last(packet.clone())),
         row(
@@ -410,7 +427,7 @@ fn full(kind: Kind) -> Vec<Row> {
             kind,
             "a later fragment of one that made room",
             &later,
-            Verdict::Fragment,
+            Verdict::HeldFragment,
         )
         .served_by(Host::Back)
         .after([seen(a), seen(b), seen(c), seen(d), seen(e)]),

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, UdpHeader};
-use lb_common::{backend::Forward, hash, slot::Slot, verdict::Verdict};
+use lb_common::{backend::Forward, encap, hash, slot::Slot, verdict::Verdict};
 
 use crate::{
     forward::request,
@@ -240,8 +240,10 @@ pub fn wrap(
                 destination.octets(),
             )
             .unwrap();
-            ip.identification = 0;
-            ip.dont_fragment = !kind.is_v4() || inner[6] & 0x40 != 0;
+            let words = [[inner[4], inner[5]], [inner[6], inner[7]]].map(u16::from_ne_bytes);
+            // Which one is no one's business either, if it is none where nobody may fragment.
+            ip.identification = u16::from_be(encap::identification(words[0], words[1]));
+            ip.dont_fragment = inner[6] & 0x40 != 0;
             ip.header_checksum = ip.calc_header_checksum();
             ip.write(&mut frame).unwrap();
             if is_gue {
