@@ -7,6 +7,7 @@ use crate::{
     address::{Address, V4, V6},
     csum,
     flow::UDP,
+    hash,
     packet::{Headers, IpHeader, PacketMut},
 };
 
@@ -23,6 +24,8 @@ pub struct Inner {
     pub class: u8,
     /// Copied where there is one (RFC 2003, section 3.1); IPv6 has no other way.
     pub dont_fragment: bool,
+    /// See [`identification`].
+    pub identification: u16,
 }
 
 /// An outer IP header.
@@ -33,6 +36,7 @@ pub struct Outer<A> {
     pub protocol: u8,
     pub class: u8,
     pub dont_fragment: bool,
+    pub identification: u16,
     /// Bytes after it.
     pub payload: usize,
     /// IPv6: 20 bits of the flow's hash (RFC 6438).
@@ -53,11 +57,22 @@ pub trait Tunnel: IpHeader {
     fn write_outer<P: PacketMut>(packet: &mut P, network: usize, outer: &Outer<Self>)
     -> Option<()>;
     /// The one's complement sum of the inner packet, of TCP or UDP, unfolded, from its header alone, where its own
-    /// checksums are right: they make most of it cancel out (local checksum offload). `None`: not known.
+    /// checksums are right: they make most of it cancel out (local checksum offload). `None`: not known, as of a
+    /// fragment.
     fn packet_sum<P: PacketMut>(packet: &P, headers: &Headers<Self>) -> Option<u32>;
 }
 
 const DONT_FRAGMENT: u16 = 0x4000_u16.to_be();
+
+/// The identification of an outer IPv4 header, from words of the inner one: 0 where nobody may fragment it (RFC 6864); else
+/// one that differs between packets of a flow, and between the fragments of one.
+#[inline(always)]
+pub const fn identification(inner: u16, flags_and_offset: u16) -> u16 {
+    if flags_and_offset & DONT_FRAGMENT != 0 {
+        return 0;
+    }
+    hash::mix((inner as u32) << 16 | flags_and_offset as u32) as u16
+}
 
 impl Tunnel for V4 {
     const LENGTH: usize = 20;
@@ -71,9 +86,11 @@ impl Tunnel for V4 {
     #[inline(always)]
     fn inner<P: PacketMut>(packet: &P, network: usize) -> Option<Inner> {
         let ip = packet.view::<8>(network)?;
+        let flags_and_offset: u16 = ip.load(6);
         Some(Inner {
             class: ip.load(1),
-            dont_fragment: ip.load::<u16>(6) & DONT_FRAGMENT != 0,
+            dont_fragment: flags_and_offset & DONT_FRAGMENT != 0,
+            identification: identification(ip.load(4), flags_and_offset),
         })
     }
 
@@ -93,6 +110,7 @@ impl Tunnel for V4 {
         let life = u16::from_ne_bytes([TTL, outer.protocol]);
         let sum = u32::from(first)
             + u32::from(length.to_be())
+            + u32::from(outer.identification)
             + u32::from(flags)
             + u32::from(life)
             + outer.source.sum()
@@ -100,8 +118,7 @@ impl Tunnel for V4 {
         let mut ip = packet.view_mut::<20>(network)?;
         ip.store(0, first);
         ip.store(2, length.to_be());
-        // Atomic, or never reassembled with another of the same flow (RFC 6864).
-        ip.store(4, 0_u16);
+        ip.store(4, outer.identification);
         ip.store(6, flags);
         ip.store(8, life);
         ip.store(10, !(csum::fold(sum) as u16));
@@ -113,6 +130,9 @@ impl Tunnel for V4 {
     /// The header sums to zero with its checksum, the transport layer to the complement of its pseudo-header.
     #[inline(always)]
     fn packet_sum<P: PacketMut>(_: &P, headers: &Headers<Self>) -> Option<u32> {
+        if headers.fragment.is_part() {
+            return None;
+        }
         let tuple = &headers.tuple;
         let length = (headers.length - (headers.transport - headers.network)) as u16;
         let pseudo = tuple.source.sum()
@@ -138,6 +158,7 @@ impl Tunnel for V6 {
         Some(Inner {
             class: (first >> 20) as u8,
             dont_fragment: true,
+            identification: 0,
         })
     }
 

@@ -7,6 +7,9 @@ use crate::address::Address;
 pub const WORDS: u32 = 256;
 const BITS: u32 = WORDS * 64;
 
+/// An address that has any endpoint has a bit with this port, too: later fragments have no other.
+pub const ANY_PORT: u16 = 0;
+
 /// Where the bit of an endpoint is: (word, bit).
 #[inline(always)]
 pub fn position<A: Address>(address: A, port: u16) -> (u32, u32) {

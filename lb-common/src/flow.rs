@@ -64,10 +64,26 @@ impl Seen {
         Self((nanoseconds >> 30) as u32)
     }
 
+    #[inline(always)]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    #[inline(always)]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// What lies between `earlier` and this, in the same unit.
+    #[inline(always)]
+    pub const fn since(self, earlier: Self) -> u32 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// Whether more than `timeout` (same unit) lies between the two.
     #[inline(always)]
     pub const fn is_older(self, now: Self, timeout: u32) -> bool {
-        now.0.saturating_sub(self.0) > timeout
+        now.since(self) > timeout
     }
 
     /// A duration in the unit of [`Seen`], rounded up, at least 1.

@@ -1,7 +1,7 @@
 //! Names and sizes of the maps, the same for the object file, the pins and the daemon.
 
 /// Raised with every change to a map's meaning: a daemon adopts only pins of its own version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub const CONTROL: &str = "CONTROL";
 pub const LISTENERS_V4: &str = "LISTENERS_V4";
@@ -25,6 +25,10 @@ pub const REVERSE_HALF_V4: &str = "REVERSE_HALF_V4";
 pub const REVERSE_HALF_V6: &str = "REVERSE_HALF_V6";
 pub const REVERSE_V4: &str = "REVERSE_V4";
 pub const REVERSE_V6: &str = "REVERSE_V6";
+/// The ports of fragmented packets: [`crate::fragment`].
+pub const FRAGMENTS: &str = "FRAGMENTS";
+/// By CPU: where fragments that came before their first are handed to the daemon.
+pub const HELD_FRAGMENTS: &str = "HELD_FRAGMENTS";
 pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
 pub const CLIENT_HOPS: &str = "CLIENT_HOPS";
 pub const VERDICTS: &str = "VERDICTS";

@@ -8,6 +8,7 @@
 //! | [`slot`] | which backend does a packet of this slot go to, and how does a slot change? |
 //! | [`service`] | which service is `VIP:port/protocol`? |
 //! | [`flow`] | what is remembered of a flow? |
+//! | [`fragment`] | which ports does a fragment without them have? |
 //! | [`packet`] | where are the headers, and are they true? |
 //! | [`csum`], [`rewrite`], [`encap`] | how does a packet change on its way? |
 //! | [`answer`] | what does the load balancer say itself? |
@@ -27,6 +28,7 @@ pub mod csum;
 pub mod encap;
 pub mod filter;
 pub mod flow;
+pub mod fragment;
 pub mod hash;
 pub mod hop;
 pub mod layout;

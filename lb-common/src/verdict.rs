@@ -1,5 +1,5 @@
 //! Under which name a packet is counted. Every packet is counted exactly once, so the XDP verdicts add up to
-//! the packets received, and the egress verdicts to the packets sent.
+//! the packets received, those that the daemon puts back among them, and the egress verdicts to the packets sent.
 
 macro_rules! named {
     ($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])* $variant:ident = $text:literal,)* }) => {
@@ -33,8 +33,10 @@ named! {
     Verdict {
         /// Not IP, or IP that is neither for a service nor a reply: to the kernel, unchanged.
         NotOurs = "pass_not_ours",
-        /// A fragment: to the kernel, unchanged.
+        /// A fragment whose first one was not seen: to the kernel, unchanged.
         Fragment = "pass_fragment",
+        /// A fragment for a VIP that came before its first one: to the daemon, which puts it back, to be counted again.
+        HeldFragment = "held_fragment",
         /// Headers that lie or end too early: to the kernel, unchanged.
         Malformed = "pass_malformed",
         /// TTL or hop limit used up: to the kernel, unchanged, which answers it.
@@ -111,6 +113,10 @@ named! {
         ReversePromoted = "reverse_promoted",
         /// An ICMP error was handed to the side of a flow that it is about.
         ErrorForwarded = "icmp_error_forwarded",
+        /// The ports of a fragmented packet were recorded.
+        FragmentRecorded = "fragment_recorded",
+        /// They took the place of others that fragments may still come for.
+        FragmentTableFull = "fragment_table_full",
         /// The kernel was asked for a next hop.
         HopAsked = "next_hop_asked",
     }

@@ -55,8 +55,8 @@ pub fn refuse<A: Family + Tunnel>(
     refused: &Refused,
     control: &Control,
 ) -> Outcome {
-    // Never about an error (RFC 1122, section 3.2.2).
-    if !headers.is_of_flow() {
+    // Never about an error, nor about a fragment but the first (RFC 1122, section 3.2.2).
+    if !headers.is_of_flow() || headers.fragment.is_later() {
         return Outcome::stays(refused.otherwise);
     }
     let Some(hop) = way_back(frame, headers, 0, control) else {

@@ -8,7 +8,7 @@ use lb_common::{
     verdict::Verdict,
 };
 
-use crate::{family::Family, maps, reverse, skb::Skb};
+use crate::{family::Family, fragments, maps, reverse, skb::Skb};
 
 #[inline(always)]
 pub fn handle(skb: &mut Skb) -> Verdict {
@@ -21,10 +21,16 @@ pub fn handle(skb: &mut Skb) -> Verdict {
 
 #[inline(always)]
 fn packet<A: Family>(skb: &mut Skb, network: usize) -> Verdict {
-    let Ok(headers): Result<Headers<A>, _> = parse(skb, network) else {
+    let Ok(mut headers): Result<Headers<A>, _> = parse(skb, network) else {
         return Verdict::EgressNotOurs;
     };
-    let Some(record) = maps::control().and_then(|control| reverse::find(&headers, control)) else {
+    let Some(control) = maps::control() else {
+        return Verdict::EgressNotOurs;
+    };
+    if headers.fragment.is_part() && fragments::follow(&mut headers, control).is_err() {
+        return Verdict::EgressNotOurs;
+    }
+    let Some(record) = reverse::find(&headers, control) else {
         return Verdict::EgressNotOurs;
     };
     match skb.rewrite_source(&headers, record.vip, record.vip_port) {

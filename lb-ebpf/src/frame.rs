@@ -33,6 +33,12 @@ impl Frame {
     pub fn ingress(&self) -> u32 {
         self.ctx.ingress_ifindex() as u32
     }
+
+    /// Whether the daemon put it back, which it says by metadata.
+    #[inline(always)]
+    pub fn is_put_back(&self) -> bool {
+        self.ctx.metadata() != self.ctx.data()
+    }
 }
 
 impl Frame {

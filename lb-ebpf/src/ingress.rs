@@ -14,7 +14,7 @@ use lb_common::{
 use crate::{
     answer,
     family::Family,
-    forward,
+    forward, fragments,
     frame::Frame,
     maps::{self, CLIENT_HOPS},
     reverse, stats, steer,
@@ -47,13 +47,21 @@ fn skipped(skip: Skip) -> Outcome {
 
 #[inline(always)]
 fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
-    let headers: Headers<A> = match parse(frame, network) {
+    let mut headers: Headers<A> = match parse(frame, network) {
         Ok(headers) => headers,
         Err(skip) => return skipped(skip),
     };
     let Some(control) = maps::control() else {
         return skipped(Skip::NotOurs);
     };
+    if headers.fragment.is_part()
+        && let Err(skip) = fragments::follow(&mut headers, control)
+    {
+        if skip == Skip::Fragment && fragments::hold(frame, &headers) {
+            return Outcome::stays(Verdict::HeldFragment);
+        }
+        return skipped(skip);
+    }
     if let Some(pool) = steer::service(&headers.tuple, control) {
         if headers.carries == Carries::Echo {
             return answer::echo(frame, &headers, control);

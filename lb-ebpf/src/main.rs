@@ -7,6 +7,7 @@
 //! | [`steer`] | which service is it for, and which backend takes it? |
 //! | [`forward`] | what is done to a packet for its backend? |
 //! | [`flows`] | what was recorded of a flow? |
+//! | [`fragments`] | which ports does a fragment have? |
 //! | [`answer`] | what does the load balancer say itself? |
 //! | [`reverse`] | is this a reply, and what was it sent to? |
 //! | [`transmit`] | how does it get there? |
@@ -23,6 +24,7 @@ mod egress;
 mod family;
 mod flows;
 mod forward;
+mod fragments;
 mod frame;
 mod ingress;
 mod maps;

@@ -8,7 +8,9 @@ use aya_ebpf::{
 use lb_common::{
     answer::budget::Budget,
     backend::Backend,
-    filter, hop,
+    filter,
+    fragment::{self, FragmentEntry},
+    hop,
     hop::Hop,
     layout::{BACKENDS_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry},
     service::{self, Control},
@@ -31,6 +33,9 @@ pub static BACKENDS: Array<Backend> = Array::with_max_entries(BACKENDS_CAPACITY,
 pub static VIP_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
 #[map]
 pub static BACKEND_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
+#[map]
+pub static FRAGMENTS: Array<FragmentEntry> =
+    Array::with_max_entries(fragment::PLACES, BPF_F_MMAPABLE);
 /// By interface index: the MTU where packets may be transmitted, else 0.
 #[map]
 pub static PORTS: Array<u32> = Array::with_max_entries(PORTS_CAPACITY, 0);

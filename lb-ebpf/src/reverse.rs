@@ -30,7 +30,8 @@ use crate::{
 /// has none, keeps the entry fresh with every packet.
 #[inline(always)]
 pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend) {
-    if !headers.is_of_flow() {
+    // The first fragment has said it all, and an error is no packet of the flow.
+    if !headers.is_of_flow() || headers.fragment.is_later() {
         return;
     }
     let tuple = &headers.tuple;
@@ -98,7 +99,7 @@ fn close<A: Family>(reply: &Tuple<A>, closing: Closing) {
 pub fn heed_direct<A: Family>(headers: &Headers<A>) -> Option<()> {
     let tuple = &headers.tuple;
     let is_tcp = tuple.protocol == TCP;
-    if !headers.is_of_flow() || is_tcp && !headers.opens() {
+    if !headers.is_of_flow() || headers.fragment.is_later() || is_tcp && !headers.opens() {
         return None;
     }
     let (word, bit) = filter::position(tuple.destination, tuple.destination_port);
@@ -167,7 +168,7 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
     }
     if headers.resets() {
         let _ = A::reverse_half().remove(tuple);
-    } else {
+    } else if !headers.fragment.is_later() {
         record.seen = now;
         promote(tuple, &record);
     }

@@ -12,8 +12,8 @@ use lb_common::{
 
 use crate::frame;
 
-/// Bytes that the headers we read take, IPv6 extension headers aside.
-const HEADERS: usize = 14 + 40 + 20;
+/// Bytes that the headers we read take, IPv6 extension headers other than Fragment aside.
+const HEADERS: usize = 14 + 40 + 8 + 20;
 
 pub struct Skb {
     ctx: TcContext,
@@ -55,22 +55,27 @@ impl Skb {
         // Folded to the 32 bits of the kernel's __wsum.
         let difference = (difference & 0xffff_ffff) + (difference >> 32);
         let difference = (difference & 0xffff_ffff) + (difference >> 32);
-        self.ctx
-            .l4_csum_replace(
-                checksum,
-                0,
-                difference,
-                u64::from(BPF_F_PSEUDO_HDR) | mangled,
-            )
-            .ok()?;
-        self.ctx
-            .l4_csum_replace(
-                checksum,
-                u64::from(headers.tuple.source_port),
-                u64::from(port),
-                mangled | size_of::<u16>() as u64,
-            )
-            .ok()?;
+        if !headers.fragment.is_later() {
+            self.ctx
+                .l4_csum_replace(
+                    checksum,
+                    0,
+                    difference,
+                    u64::from(BPF_F_PSEUDO_HDR) | mangled,
+                )
+                .ok()?;
+            self.ctx
+                .l4_csum_replace(
+                    checksum,
+                    u64::from(headers.tuple.source_port),
+                    u64::from(port),
+                    mangled | size_of::<u16>() as u64,
+                )
+                .ok()?;
+            self.ctx
+                .store(headers.transport + End::Source.port_offset(), &port, 0)
+                .ok()?;
+        }
         if let Some(offset) = A::CHECKSUM_OFFSET {
             self.ctx
                 .l3_csum_replace(headers.network + offset, 0, difference, 0)
@@ -82,9 +87,6 @@ impl Skb {
                 &address,
                 0,
             )
-            .ok()?;
-        self.ctx
-            .store(headers.transport + End::Source.port_offset(), &port, 0)
             .ok()
     }
 }

@@ -60,6 +60,7 @@ pub fn action(outcome: Outcome) -> u32 {
         | Verdict::NoNextHop
         | Verdict::NoRoom
         | Verdict::RewriteFailed
+        | Verdict::HeldFragment
         | Verdict::IcmpLimited => xdp_action::XDP_DROP,
         _ => xdp_action::XDP_PASS,
     }

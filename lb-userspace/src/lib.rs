@@ -16,6 +16,7 @@
 //! | [`scheduler`] | which slot belongs to whom? |
 //! | [`reconcile`] | what has to change in the datapath? |
 //! | [`dataplane`] | where changes take effect |
+//! | [`fragments`] | what becomes of fragments that came before their first one? |
 //! | [`control`] | who owns the state and in what order do things happen? |
 //! | [`api`] | what do others see of it, over the socket? |
 //! | [`cli`] | what does a person type and read? |
@@ -26,6 +27,7 @@ pub mod config;
 pub mod control;
 pub mod dataplane;
 pub mod desired;
+pub mod fragments;
 pub mod health;
 pub mod membership;
 pub mod probe;

@@ -42,6 +42,7 @@ pub fn write<A: Icmp + Tunnel, P: PacketMut>(
         protocol: A::ICMP,
         class: CLASS,
         dont_fragment: true,
+        identification: 0,
         payload: ICMP_LENGTH + quoted,
         label: 0,
     };

@@ -2,7 +2,7 @@
 
 use network_types::ip::IpProto;
 
-use super::{Packet, PacketMut, Skip};
+use super::{Fragment, Packet, PacketMut, Skip};
 use crate::{
     address::{Address, V4, V6},
     csum::Delta,
@@ -21,6 +21,7 @@ pub struct Ip<A> {
     pub length: usize,
     /// Whether there are options or extension headers.
     pub is_extended: bool,
+    pub fragment: Fragment,
     pub source: A,
     pub destination: A,
     pub protocol: u8,
@@ -43,8 +44,6 @@ pub trait IpHeader: Address {
     ) -> Option<()>;
 }
 
-const MORE_FRAGMENTS_AND_OFFSET: u16 = 0x3fff_u16.to_be();
-
 /// Bytes of a header without options.
 const V4_LENGTH: usize = 20;
 
@@ -65,10 +64,6 @@ impl IpHeader for V4 {
         {
             return Err(Skip::Malformed);
         }
-        let fragment: u16 = ip.load(6);
-        if fragment & MORE_FRAGMENTS_AND_OFFSET != 0 {
-            return Err(Skip::Fragment);
-        }
         let protocol: u8 = ip.load(9);
         if protocol != TCP && protocol != UDP && protocol != Self::ICMP {
             return Err(Skip::NotOurs);
@@ -78,6 +73,7 @@ impl IpHeader for V4 {
             payload: total - header,
             length: total,
             is_extended: header != V4_LENGTH,
+            fragment: Fragment::v4(ip.load(6), ip.load(4), protocol),
             source: ip.load(Self::SOURCE_OFFSET),
             destination: ip.load(Self::DESTINATION_OFFSET),
             protocol,
@@ -121,23 +117,26 @@ impl IpHeader for V6 {
         }
         let mut protocol: u8 = ip.load(6);
         let mut extensions = 0_usize;
+        let mut fragment = Fragment::default();
         for _ in 0..EXTENSIONS {
             let unit = match protocol {
                 // Right behind the IP header and nowhere else (RFC 8200, 4.1).
                 HOP_BY_HOP if extensions == 0 => 8,
                 ROUTING | DESTINATION_OPTIONS => 8,
                 AUTHENTICATION => 4,
+                FRAGMENT if !fragment.is_part() => 0,
                 _ => break,
             };
             let header = packet.anchor::<1023>(network + V6_LENGTH + extensions);
-            let header = packet.view::<4>(header).ok_or(Skip::Malformed)?;
+            let header = packet.view::<8>(header).ok_or(Skip::Malformed)?;
             let (next, length): (u8, u8) = (header.load(0), header.load(1));
             let segments_left: u8 = header.load(3);
-            // In 8-byte units without the first (RFC 8200); Authentication in 4-byte units without two (RFC 4302).
-            extensions += if unit == 8 {
-                (usize::from(length) + 1) * 8
-            } else {
-                (usize::from(length) + 2) * 4
+            // In 8-byte units without the first (RFC 8200); Authentication in 4-byte units without two (RFC 4302); Fragment
+            // has no length.
+            extensions += match unit {
+                8 => (usize::from(length) + 1) * 8,
+                4 => (usize::from(length) + 2) * 4,
+                _ => 8,
             };
             if extensions > payload {
                 return Err(Skip::Malformed);
@@ -150,22 +149,34 @@ impl IpHeader for V6 {
                 return Err(Skip::NotOurs);
             }
             extensions = packet.anchor::<1023>(extensions);
+            let is_fragment = protocol == FRAGMENT;
             protocol = next;
+            if is_fragment {
+                fragment = Fragment::v6(header.load(2), header.load(4));
+                // What follows is not the header it names.
+                if fragment.is_later() {
+                    break;
+                }
+            }
         }
         match protocol {
-            TCP | UDP | Self::ICMP => Ok(Ip {
-                transport: packet.anchor::<1023>(network + V6_LENGTH + extensions),
-                payload: payload - extensions,
-                length: V6_LENGTH + payload,
-                is_extended: extensions != 0,
-                source: ip.load(Self::SOURCE_OFFSET),
-                destination: ip.load(Self::DESTINATION_OFFSET),
-                protocol,
-                ttl: ip.load(Self::TTL_OFFSET),
-            }),
-            FRAGMENT => Err(Skip::Fragment),
-            _ => Err(Skip::NotOurs),
+            TCP | UDP | Self::ICMP => {}
+            // Headers that only the first fragment has; it says what is behind them.
+            DESTINATION_OPTIONS | AUTHENTICATION if fragment.is_later() => {}
+            FRAGMENT => return Err(Skip::Fragment),
+            _ => return Err(Skip::NotOurs),
         }
+        Ok(Ip {
+            transport: packet.anchor::<1023>(network + V6_LENGTH + extensions),
+            payload: payload - extensions,
+            length: V6_LENGTH + payload,
+            is_extended: extensions != 0,
+            fragment,
+            source: ip.load(Self::SOURCE_OFFSET),
+            destination: ip.load(Self::DESTINATION_OFFSET),
+            protocol,
+            ttl: ip.load(Self::TTL_OFFSET),
+        })
     }
 
     #[inline(always)]

@@ -2,18 +2,21 @@
 //!
 //! Pure over [`Packet`]: the kernel programs implement it on packet memory, tests on byte slices.
 
+mod fragment;
 mod icmp;
 mod ip;
 mod link;
 mod transport;
 mod view;
 
+pub use fragment::Fragment;
 pub(crate) use icmp::quote;
 pub use icmp::{ICMP_LENGTH, Icmp, Quoted};
 pub use ip::IpHeader;
 pub use link::{ETHERNET_LENGTH, network_layer};
 pub use view::{View, ViewMut, Word};
 
+use self::transport::Ports;
 use crate::flow::{Closing, Tuple};
 
 /// A packet's bytes. Offsets count from the start of the frame.
@@ -43,7 +46,7 @@ pub trait PacketMut: Packet {
 /// What is behind the IP header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Carries {
-    /// A TCP or UDP header.
+    /// A TCP or UDP packet, or a fragment of one.
     Transport,
     /// An ICMP error about a TCP or UDP packet that went the other way, whose start it quotes.
     Quote,
@@ -57,15 +60,17 @@ pub struct Headers<A> {
     /// Offset of the IP header.
     pub network: usize,
     pub carries: Carries,
-    /// Offset of the TCP, UDP or ICMP header.
+    /// Offset of the TCP, UDP or ICMP header, if it has one.
     pub transport: usize,
     /// Bytes of the IP packet; the frame may have more.
     pub length: usize,
     /// Whether there are IPv4 options or IPv6 extension headers.
     pub is_extended: bool,
-    /// The flow that it belongs to, in its own direction. No ports for an echo request.
+    pub fragment: Fragment,
+    /// The flow that it belongs to, in its own direction. A later fragment's ports are those of its first one, and 0
+    /// until they are looked up; an echo request has none.
     pub tuple: Tuple<A>,
-    /// TCP's flags byte, else 0.
+    /// TCP's flags byte; 0 for everything else, and for later fragments.
     pub flags: u8,
     /// TTL or hop limit.
     pub ttl: u8,
@@ -118,7 +123,7 @@ impl<A> Headers<A> {
 pub enum Skip {
     /// Well-formed as far as we read, but nothing we balance.
     NotOurs,
-    /// A fragment, the first included.
+    /// A fragment whose ports are not known.
     Fragment,
     /// Lengths, versions or header sizes that cannot be.
     Malformed,
@@ -129,10 +134,17 @@ pub enum Skip {
 pub fn parse<A: Icmp, P: Packet>(packet: &P, network: usize) -> Result<Headers<A>, Skip> {
     let ip = A::walk(packet, network)?;
     let (carries, tuple, flags) = if ip.protocol == A::ICMP {
+        if ip.fragment.is_part() {
+            return Err(Skip::Fragment);
+        }
         let (carries, tuple) = icmp::read(packet, &ip)?;
         (carries, tuple, 0)
     } else {
-        let (ports, flags) = transport::read(packet, ip.transport, ip.protocol, ip.payload)?;
+        let (ports, flags) = if ip.fragment.is_later() {
+            (Ports::default(), 0)
+        } else {
+            transport::read(packet, &ip)?
+        };
         let tuple = Tuple {
             source: ip.source,
             destination: ip.destination,
@@ -150,6 +162,7 @@ pub fn parse<A: Icmp, P: Packet>(packet: &P, network: usize) -> Result<Headers<A
         transport: ip.transport,
         length: ip.length,
         is_extended: ip.is_extended,
+        fragment: ip.fragment,
         tuple,
         flags,
         ttl: ip.ttl,

@@ -1,23 +1,20 @@
 //! The TCP and UDP headers.
 
-use super::{Packet, Skip, View};
+use super::{Packet, Skip, View, ip::Ip};
 use crate::flow::TCP;
 
 /// In network byte order.
+#[derive(Default)]
 pub struct Ports {
     pub source: u16,
     pub destination: u16,
 }
 
-/// Ports and TCP flags. `payload` is what the IP header leaves for the transport layer.
+/// Ports and TCP flags. A first fragment has the whole header (RFC 7112, RFC 1858), but not all of a datagram.
 #[inline(always)]
-pub fn read<P: Packet>(
-    packet: &P,
-    offset: usize,
-    protocol: u8,
-    payload: usize,
-) -> Result<(Ports, u8), Skip> {
-    if protocol == TCP {
+pub fn read<A, P: Packet>(packet: &P, ip: &Ip<A>) -> Result<(Ports, u8), Skip> {
+    let (offset, payload) = (ip.transport, ip.payload);
+    if ip.protocol == TCP {
         // RFC 9293: the data offset counts 32-bit words, five at least.
         let tcp = packet.view::<20>(offset).ok_or(Skip::Malformed)?;
         let header = usize::from(tcp.load::<u8>(12) >> 4) * 4;
@@ -28,7 +25,8 @@ pub fn read<P: Packet>(
     }
     let udp = packet.view::<8>(offset).ok_or(Skip::Malformed)?;
     let length = usize::from(u16::from_be(udp.load(4)));
-    if length < 8 || length > payload {
+    let is_cut = length > payload;
+    if length < 8 || is_cut && !(ip.fragment.is_first() && payload >= 8) {
         return Err(Skip::Malformed);
     }
     Ok((Ports::of(&udp), 0))

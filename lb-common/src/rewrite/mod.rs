@@ -85,6 +85,10 @@ pub fn endpoint<A: Icmp, P: PacketMut>(
     let (old_address, old_port) = headers.end(end);
     let addresses = Delta::default().replace(old_address.sum(), address.sum());
     A::replace_address(packet, headers.network, end, address, addresses)?;
+    if headers.fragment.is_later() {
+        // The first one has the port, and the checksum over all of them.
+        return Some(());
+    }
 
     let both = addresses.replace(u32::from(old_port), u32::from(port));
     if headers.tuple.protocol == TCP {

@@ -57,6 +57,7 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
         protocol: journey.protocol,
         class: inner.class,
         dont_fragment: inner.dont_fragment,
+        identification: inner.identification,
         payload: journey.length - O::LENGTH,
         label: chosen.hash,
     };

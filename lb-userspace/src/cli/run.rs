@@ -13,6 +13,7 @@ use crate::{
     control::{Controller, Handle},
     dataplane::bpf::BpfDataplane,
     desired::Desired,
+    fragments,
 };
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
@@ -37,6 +38,10 @@ async fn serve(args: &RunArgs, desired: Desired) -> anyhow::Result<()> {
     let server = Server::start(&desired.daemon.socket, control.clone())?;
     let mut dataplane = BpfDataplane::open(&desired.daemon, args.kernel_log)?;
     log::follow_kernel(dataplane.take_logger()?)?;
+    if let Some(fragments) = dataplane.take_fragments() {
+        let (frames, datapath) = fragments.start()?;
+        tokio::spawn(fragments::hold(frames, datapath));
+    }
     let attachments = dataplane.attachments();
     for attachment in &attachments {
         tracing::info!(

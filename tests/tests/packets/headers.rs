@@ -1,34 +1,33 @@
-//! Options, extension headers, fragments, and what is neither TCP nor UDP.
+//! Options, extension headers, and what is neither TCP nor UDP.
 
 use lb_common::verdict::Verdict;
 
 use crate::{
     forward::{request, to_port, to_stack},
     support::{
-        packet::{ETHERNET, Extension, Layer, Packet},
+        packet::{ETHERNET, Extension, FRAGMENT, Layer, Packet},
         plan::{Host, Kind, Port},
         row::Row,
     },
 };
 
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
+pub const HOP_BY_HOP: u8 = 0;
+pub const ROUTING: u8 = 43;
 const ENCAPSULATING_SECURITY: u8 = 50;
-const AUTHENTICATION: u8 = 51;
-const NO_NEXT_HEADER: u8 = 59;
-const DESTINATION_OPTIONS: u8 = 60;
+pub const AUTHENTICATION: u8 = 51;
+pub const NO_NEXT_HEADER: u8 = 59;
+pub const DESTINATION_OPTIONS: u8 = 60;
 const MOBILITY: u8 = 135;
 
 pub fn rows(kind: Kind) -> Vec<Row> {
     let mut rows = if kind.is_v4() {
-        [options(kind), v4_fragments(kind)].concat()
+        options(kind)
     } else {
         [
             extensions(kind),
             too_much(kind),
             routing(kind),
-            v6_fragments(kind),
+            atomic_fragments(kind),
         ]
         .concat()
     };
@@ -65,23 +64,8 @@ fn options(kind: Kind) -> Vec<Row> {
     ]
 }
 
-fn v4_fragments(kind: Kind) -> Vec<Row> {
-    [
-        ("the first fragment", [0x20, 0x00]),
-        ("a middle fragment", [0x20, 0x10]),
-        ("the last fragment", [0x00, 0x10]),
-        ("the first fragment, not to be fragmented", [0x60, 0x00]),
-        ("the farthest fragment", [0x1f, 0xff]),
-    ]
-    .map(|(description, field)| {
-        let packet = request(kind).patched(Layer::Network, 6, &field);
-        Row::new(kind, description, &packet, Verdict::Fragment)
-    })
-    .into()
-}
-
 /// An options header of `bytes`, a multiple of 8: one padding option after another.
-fn padding(number: u8, bytes: usize) -> Extension {
+pub fn padding(number: u8, bytes: usize) -> Extension {
     let mut content = vec![0, (bytes / 8 - 1) as u8];
     content.resize(bytes, 0);
     Extension {
@@ -106,14 +90,6 @@ fn routing_header(segments_left: u8) -> Extension {
     Extension {
         number: ROUTING,
         bytes,
-    }
-}
-
-fn fragment_header(offset_and_more: u16) -> Extension {
-    let [high, low] = offset_and_more.to_be_bytes();
-    Extension {
-        number: FRAGMENT,
-        bytes: vec![0, 0, high, low, 1, 2, 3, 4],
     }
 }
 
@@ -215,26 +191,45 @@ fn routing(kind: Kind) -> Vec<Row> {
     ]
 }
 
-fn v6_fragments(kind: Kind) -> Vec<Row> {
-    let pass = |description: &str, extensions: Vec<Extension>| {
-        let packet = request(kind).extensions(extensions);
-        Row::new(kind, description, &packet, Verdict::Fragment)
+fn atomic_fragments(kind: Kind) -> Vec<Row> {
+    let with = |extensions: Vec<Extension>| request(kind).extensions(extensions);
+    let fragment = |offset_and_more: u16| {
+        let [high, low] = offset_and_more.to_be_bytes();
+        Extension {
+            number: FRAGMENT,
+            bytes: vec![0, 0, high, low, 1, 2, 3, 4],
+        }
     };
-    let eighth = [
-        vec![padding(DESTINATION_OPTIONS, 8); 7],
-        vec![fragment_header(1)],
-    ]
-    .concat();
+    let eighth = [vec![padding(DESTINATION_OPTIONS, 8); 7], vec![fragment(1)]].concat();
     vec![
-        pass("the first fragment", vec![fragment_header(0x0001)]),
-        pass("a middle fragment", vec![fragment_header(0x0081)]),
-        pass("the last fragment", vec![fragment_header(0x0080)]),
-        pass("an atomic fragment", vec![fragment_header(0)]),
-        pass(
-            "a fragment behind options",
-            vec![padding(HOP_BY_HOP, 8), fragment_header(1)],
+        to_port(
+            kind,
+            "an atomic fragment",
+            Port::Back,
+            &with(vec![fragment(0)]),
         ),
-        pass("a fragment behind seven headers", eighth),
+        to_stack(
+            kind,
+            "an atomic fragment between options",
+            Host::Local,
+            &with(vec![
+                padding(HOP_BY_HOP, 8),
+                fragment(0),
+                padding(DESTINATION_OPTIONS, 16),
+            ]),
+        ),
+        Row::new(
+            kind,
+            "a fragment behind seven headers",
+            &with(eighth),
+            Verdict::Fragment,
+        ),
+        Row::new(
+            kind,
+            "a fragment of a fragment",
+            &with(vec![fragment(1), fragment(1)]),
+            Verdict::Fragment,
+        ),
     ]
 }
 

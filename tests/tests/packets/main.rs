@@ -5,7 +5,8 @@
 //! |---|---|
 //! | [`forward`] | where a client's packet goes, and how it is changed |
 //! | [`stays`] | what is not forwarded: not ours, nobody there, no hops left |
-//! | [`headers`] | tags, options, extension headers, fragments, other protocols |
+//! | [`headers`] | tags, options, extension headers, other protocols |
+//! | [`fragments`] | packets in pieces |
 //! | [`malformed`] | headers that lie or end too early |
 //! | [`icmp`] | pings, and errors about flows |
 //! | [`reply`] | a backend's packets, arriving and leaving |
@@ -18,6 +19,7 @@
 )]
 
 mod forward;
+mod fragments;
 mod headers;
 mod icmp;
 mod malformed;
@@ -38,6 +40,7 @@ fn rows() -> Vec<Row> {
         forward::rows,
         stays::rows,
         headers::rows,
+        fragments::rows,
         malformed::rows,
         reply::rows,
         slots::rows,

@@ -6,14 +6,14 @@ use lb_common::verdict::{Event, Verdict};
 use crate::{
     forward::request,
     support::{
-        packet::{ACK, FIN, Layer, PSH, Packet, RST, SYN, VLAN},
+        packet::{ACK, FIN, PSH, Packet, RST, SYN, VLAN},
         plan::{Host, Kind, Port},
         row::{Program, Row, Step},
     },
 };
 
-const HERE: Host = Host::Back;
-const BY_BACK: Program = Program::Xdp(Port::Back);
+pub const HERE: Host = Host::Back;
+pub const BY_BACK: Program = Program::Xdp(Port::Back);
 
 pub fn rows(kind: Kind) -> Vec<Row> {
     let mut rows = both(kind, &untouched(kind), false);
@@ -49,14 +49,14 @@ impl Case {
 }
 
 /// A packet of the backend to the client.
-fn reply(kind: Kind) -> Packet {
+pub fn reply(kind: Kind) -> Packet {
     Packet::new(kind, kind.backend(HERE), kind.client())
         .flags(ACK | PSH)
         .payload(b"here you are")
 }
 
 /// The client's first packet to the VIP.
-fn opened(kind: Kind) -> Step {
+pub fn opened(kind: Kind) -> Step {
     let packet = request(kind).flags(SYN);
     Step::seen(Program::Xdp(Port::Front), packet, Verdict::ForwardOther)
 }
@@ -377,11 +377,6 @@ fn ways(kind: Kind) -> Vec<Row> {
     let (near, near_open) = behind(Host::NearClient);
     let (cold, cold_open) = behind(Host::ColdClient);
     let tagged = packet.clone().tagged(&[VLAN]);
-    let fragment = if kind.is_v4() {
-        packet.clone().patched(Layer::Network, 6, &[0x20, 0])
-    } else {
-        packet.clone().patched(Layer::Network, 6, &[44])
-    };
     let out = near
         .clone()
         .from(kind.vip())
@@ -420,12 +415,5 @@ fn ways(kind: Kind) -> Vec<Row> {
         )
         .seen_by(Program::Egress)
         .becomes(&packet.ttl(1).from(kind.vip())),
-        row("a fragment of a reply", &fragment, Verdict::Fragment),
-        row(
-            "a fragment of a reply, leaving",
-            &fragment,
-            Verdict::EgressNotOurs,
-        )
-        .seen_by(Program::Egress),
     ]
 }

@@ -43,7 +43,7 @@ fn survives(world: &mut World, program: Program, packet: &[u8]) -> anyhow::Resul
 /// What `BPF_PROG_TEST_RUN` takes: for XDP an Ethernet header, for tc an IP header too where the frame is IP.
 fn shortest(program: Program, frame: &[u8]) -> usize {
     match (program, &frame[ETHERNET - 2..ETHERNET]) {
-        (Program::Xdp(_), _) => ETHERNET,
+        (Program::Xdp(_) | Program::PutBack(_), _) => ETHERNET,
         (Program::Egress, [0x08, 0x00]) => ETHERNET + 20,
         (Program::Egress, [0x86, 0xdd]) => ETHERNET + 40,
         (Program::Egress, _) => ETHERNET + 1,

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, UdpHeader};
-use lb_common::{backend::Forward, hash, slot::Slot, verdict::Verdict};
+use lb_common::{backend::Forward, encap, hash, slot::Slot, verdict::Verdict};
 
 use crate::{
     forward::request,
@@ -31,7 +31,7 @@ pub fn rows(kind: Kind) -> Vec<Row> {
 }
 
 /// Served by `host`, which is reached by `forward` at its address of a family.
-fn served(kind: Kind, host: Host, forward: Forward, family: Family) -> [Step; 2] {
+pub fn served(kind: Kind, host: Host, forward: Forward, family: Family) -> [Step; 2] {
     let backend = Kind { family, ..kind };
     [
         Step::Forward(backend, host, forward),
@@ -178,7 +178,7 @@ fn inside(kind: Kind, forward: Forward, outer: Family) -> Vec<Row> {
 }
 
 /// The packet inside of another to `host`; with new MACs where it leaves by a port.
-fn wrap(
+pub fn wrap(
     kind: Kind,
     forward: Forward,
     outer: Family,
@@ -237,8 +237,10 @@ fn wrap(
                 destination.octets(),
             )
             .unwrap();
-            ip.identification = 0;
-            ip.dont_fragment = true;
+            let words = [[inner[4], inner[5]], [inner[6], inner[7]]].map(u16::from_ne_bytes);
+            // Which one is no one's business either, if it is none where nobody may fragment.
+            ip.identification = u16::from_be(encap::identification(words[0], words[1]));
+            ip.dont_fragment = inner[6] & 0x40 != 0;
             ip.header_checksum = ip.calc_header_checksum();
             ip.write(&mut frame).unwrap();
             if is_gue {
@@ -258,7 +260,9 @@ fn wrap(
             ip.write(&mut frame).unwrap();
             if is_gue {
                 let mut udp = udp;
-                udp.checksum = udp.calc_checksum_ipv6(&ip, &inner[..length]).unwrap();
+                if !packet.is_piece() {
+                    udp.checksum = udp.calc_checksum_ipv6(&ip, &inner[..length]).unwrap();
+                }
                 udp.write(&mut frame).unwrap();
             }
         }

@@ -6,28 +6,30 @@ use lb_common::filter;
 
 use super::{mapped::Mapped, wire};
 
-/// Sets the bit of an endpoint. Before anything that makes its packets ours.
+/// Sets the bits of an endpoint. Before anything that makes its packets ours.
 pub fn add(map: &Mapped<u64>, endpoint: SocketAddr) {
-    let (word, bit) = position(endpoint);
-    map.write(word, map.read(word) | 1 << bit);
+    for (word, bit) in positions(endpoint) {
+        map.write(word, map.read(word) | 1 << bit);
+    }
 }
 
 /// Clears every bit but those of `endpoints`. After what made the others ours is gone.
 pub fn keep_only(map: &Mapped<u64>, endpoints: impl Iterator<Item = SocketAddr>) {
     let mut words = vec![0_u64; filter::WORDS as usize];
     for endpoint in endpoints {
-        let (word, bit) = position(endpoint);
-        words[word as usize] |= 1 << bit;
+        for (word, bit) in positions(endpoint) {
+            words[word as usize] |= 1 << bit;
+        }
     }
     for (index, word) in (0..).zip(words) {
         map.write(index, word);
     }
 }
 
-fn position(endpoint: SocketAddr) -> (u32, u32) {
-    let port = endpoint.port().to_be();
-    match endpoint.ip() {
+/// Of the endpoint, and of its address with any port.
+fn positions(endpoint: SocketAddr) -> [(u32, u32); 2] {
+    [endpoint.port().to_be(), filter::ANY_PORT].map(|port| match endpoint.ip() {
         IpAddr::V4(address) => filter::position(wire::v4(address), port),
         IpAddr::V6(address) => filter::position(wire::v6(address), port),
-    }
+    })
 }

@@ -161,7 +161,7 @@ where
 }
 
 /// `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` reads it.
-fn now() -> Seen {
+pub fn now() -> Seen {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,

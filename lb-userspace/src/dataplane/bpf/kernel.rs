@@ -20,6 +20,11 @@ const OPTIONAL: &[(Version, &str, &str)] = &[
         "the MTU of the interface is used",
     ),
     (
+        (5, 18),
+        "putting packets back",
+        "fragments that come before their first one are passed to the kernel",
+    ),
+    (
         (6, 6),
         "tcx links",
         "the egress program is a filter of a clsact qdisc",

@@ -6,7 +6,7 @@
 //! | [`object`] | what is loaded? |
 //! | [`pins`], [`attach`], [`links`], [`qdisc`] | where does it stay, and which packets does it see? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
-//! | [`flows`], [`counters`] | what do the programs tell? |
+//! | [`flows`], [`counters`], [`fragments`] | what do the programs tell? |
 //! | [`mapped`], [`batch`], [`wire`], [`host`] | how are maps, addresses and the host read? |
 
 mod attach;
@@ -15,6 +15,7 @@ mod batch;
 mod counters;
 mod filters;
 mod flows;
+mod fragments;
 mod host;
 mod kernel;
 mod links;
@@ -37,10 +38,13 @@ use aya::{
 use aya_log::EbpfLogger;
 use lb_common::{layout, service::Control};
 
-pub use self::object::{BENCH_PROGRAMS, KernelLog};
 use self::{
     attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
     listeners::Listeners, mapped::Mapped, object::Object, pins::Pins, tables::Tables,
+};
+pub use self::{
+    fragments::Fragments,
+    object::{BENCH_PROGRAMS, KernelLog},
 };
 use super::{Applied, Attachment, Counters, Dataplane, DataplaneError, Mode, Op, Recorded};
 use crate::desired::{DaemonSettings, Redirect};
@@ -56,6 +60,7 @@ pub struct BpfDataplane {
     backends: Backends,
     flows: Flows,
     counters: CounterMaps,
+    fragments: Option<Fragments>,
 }
 
 impl fmt::Debug for BpfDataplane {
@@ -120,6 +125,7 @@ impl BpfDataplane {
             object.take_map(layout::BACKEND_TRAFFIC)?,
         )?;
         let attached = attach::attach(&mut object, pins, &settings.interfaces, settings.xdp_mode)?;
+        let fragments = open_fragments(&mut object, &attached, control.load(0).seed);
         open_ports(&mut object, &attached, settings.redirect)?;
         if is_adopted {
             tracing::info!(pins = %settings.pin_dir.display(), "took over the running datapath");
@@ -135,6 +141,7 @@ impl BpfDataplane {
             backends,
             flows,
             counters,
+            fragments,
         })
     }
 
@@ -149,6 +156,11 @@ impl BpfDataplane {
     /// The reader of what the programs say; once.
     pub fn take_logger(&mut self) -> anyhow::Result<EbpfLogger<&'static dyn log::Log>> {
         self.object.take_logger()
+    }
+
+    /// Fragments that came before their first one; once. `None` where they are passed to the kernel.
+    pub fn take_fragments(&mut self) -> Option<Fragments> {
+        self.fragments.take()
     }
 
     /// The XDP program, for running single packets through it.
@@ -285,6 +297,25 @@ fn open_ports(
         ports.set(*index, mtu, 0)?;
     }
     Ok(())
+}
+
+/// Only behind a driver: in generic mode a packet that is put back and passed would meet the program again.
+fn open_fragments(object: &mut Object, attached: &[Attached], seed: u32) -> Option<Fragments> {
+    let is_native = |attached: &Attached| attached.attachment.mode == Mode::Native;
+    if !attached.iter().all(is_native) {
+        tracing::info!(
+            "fragments that come before their first one are passed to the kernel: XDP is not native everywhere"
+        );
+        return None;
+    }
+    Fragments::open(object, seed).unwrap_or_else(|error| {
+        let error = format!("{error:#}");
+        tracing::warn!(
+            error,
+            "fragments that come before their first one are passed to the kernel"
+        );
+        None
+    })
 }
 
 fn warn_of_forwarding() {

@@ -29,6 +29,7 @@ const PINNED: &[&str] = &[
     layout::BACKENDS,
     layout::VIP_FILTER,
     layout::BACKEND_FILTER,
+    layout::FRAGMENTS,
     layout::PORTS,
     layout::VERDICTS,
     layout::EVENTS,

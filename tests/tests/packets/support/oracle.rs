@@ -2,10 +2,15 @@
 
 use anyhow::{Context as _, ensure};
 use etherparse::{
-    IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, NetSlice, SlicedPacket, TransportSlice,
+    IpNumber, Ipv4HeaderSlice, Ipv6ExtensionSlice, Ipv6HeaderSlice, NetSlice, SlicedPacket,
+    TransportSlice,
 };
 
-use super::report;
+use super::{
+    packet::{ETHERNET, FRAGMENT, VLAN},
+    report,
+};
+use crate::headers::{AUTHENTICATION, DESTINATION_OPTIONS, HOP_BY_HOP, NO_NEXT_HEADER, ROUTING};
 
 /// Offsets of what is rewritten and of what checksums cover.
 struct Parts {
@@ -14,9 +19,9 @@ struct Parts {
     /// The end of the IP packet.
     end: usize,
     is_v4: bool,
-    /// Offset of the transport layer's checksum.
-    checksum: usize,
     carries: Carries,
+    /// Whether the transport layer's header is in another fragment.
+    is_later: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,7 +90,10 @@ fn compare(input: &[u8], output: &[u8]) -> anyhow::Result<()> {
             "the IP header's checksum does not follow"
         );
     }
-    let checksum = parts.checksum..parts.checksum + 2;
+    if parts.is_later {
+        return Ok(());
+    }
+    let checksum = parts.checksum();
     let has_checksum = parts.carries != Carries::Udp || input[checksum.clone()] != [0, 0];
     if !has_checksum {
         ensure!(output[checksum] == [0, 0], "a checksum out of nothing");
@@ -146,26 +154,38 @@ impl Parts {
             || offset == hops
             || self.is_v4 && header_checksum.contains(&offset)
             || self.addresses().contains(&offset)
-            || (self.checksum..self.checksum + 2).contains(&offset)
-            || match self.carries {
-                Carries::Tcp | Carries::Udp => {
-                    (self.transport..self.transport + 4).contains(&offset)
-                }
-                Carries::Quote {
-                    network,
-                    transport,
-                    is_tcp,
-                } => {
-                    let checksum = transport + if is_tcp { 16 } else { 6 };
-                    addresses(self.is_v4, network).contains(&offset)
-                        || self.is_v4 && (network + 10..network + 12).contains(&offset)
-                        || (transport..transport + 4).contains(&offset)
-                        || (checksum..checksum + 2).contains(&offset)
-                }
-            }
+            || !self.is_later && (self.checksum().contains(&offset) || self.may_change_behind(offset))
     }
 
-    /// The sum over what the transport layer's checksum covers and a rewrite may change.
+    /// Where the transport layer's checksum is.
+    fn checksum(&self) -> std::ops::Range<usize> {
+        let start = self.transport
+            + match self.carries {
+                Carries::Tcp => 16,
+                Carries::Udp => 6,
+                Carries::Quote { .. } => 2,
+            };
+        start..start + 2
+    }
+
+    /// Ports, or those and more of a quoted packet.
+    fn may_change_behind(&self, offset: usize) -> bool {
+        let Carries::Quote {
+            network,
+            transport,
+            is_tcp,
+        } = self.carries
+        else {
+            return (self.transport..self.transport + 4).contains(&offset);
+        };
+        let checksum = transport + if is_tcp { 16 } else { 6 };
+        addresses(self.is_v4, network).contains(&offset)
+            || self.is_v4 && (network + 10..network + 12).contains(&offset)
+            || (transport..transport + 4).contains(&offset)
+            || (checksum..checksum + 2).contains(&offset)
+    }
+
+    /// The sum over what the transport layer's checksum covers and a rewrite may change, as far as it is in here.
     fn covered(&self, packet: &[u8]) -> u32 {
         let has_pseudo_header = !(self.is_v4 && matches!(self.carries, Carries::Quote { .. }));
         let pseudo = if has_pseudo_header {
@@ -195,6 +215,7 @@ fn sum(bytes: &[u8]) -> u32 {
 }
 
 fn parse(packet: &[u8]) -> anyhow::Result<Parts> {
+    let packet = &without_false_header(packet);
     let offset = |slice: &[u8]| slice.as_ptr() as usize - packet.as_ptr() as usize;
     let sliced = SlicedPacket::from_ethernet(packet)?;
     let net = sliced.net.context("no IP header")?;
@@ -203,38 +224,100 @@ fn parse(packet: &[u8]) -> anyhow::Result<Parts> {
         NetSlice::Ipv6(ip) => (ip.header().slice(), ip.payload()),
         NetSlice::Arp(_) => anyhow::bail!("ARP"),
     };
-    ensure!(!payload.fragmented, "a fragment");
-    let (transport, checksum, carries) = match &sliced.transport {
-        Some(TransportSlice::Tcp(tcp)) => (offset(tcp.slice()), 16, Carries::Tcp),
-        Some(TransportSlice::Udp(udp)) => (offset(udp.slice()), 6, Carries::Udp),
+    let start = offset(payload.payload);
+    let quote = |icmp: &[u8], quoted: &[u8], header: usize, number| {
+        let network = offset(quoted);
+        let carries = Carries::Quote {
+            network,
+            transport: network + header,
+            is_tcp: number == IpNumber::TCP,
+        };
+        (offset(icmp), carries, false)
+    };
+    let (transport, carries, is_later) = match &sliced.transport {
+        Some(TransportSlice::Tcp(tcp)) => (offset(tcp.slice()), Carries::Tcp, false),
+        Some(TransportSlice::Udp(udp)) => (offset(udp.slice()), Carries::Udp, false),
         Some(TransportSlice::Icmpv4(icmp)) => {
-            let network = offset(icmp.payload());
             let quoted = Ipv4HeaderSlice::from_slice(icmp.payload())?;
-            let carries = Carries::Quote {
-                network,
-                transport: network + quoted.slice().len(),
-                is_tcp: quoted.protocol() == IpNumber::TCP,
-            };
-            (offset(icmp.slice()), 2, carries)
+            let header = quoted.slice().len();
+            quote(icmp.slice(), icmp.payload(), header, quoted.protocol())
         }
         Some(TransportSlice::Icmpv6(icmp)) => {
-            let network = offset(icmp.payload());
             let quoted = Ipv6HeaderSlice::from_slice(icmp.payload())?;
-            let carries = Carries::Quote {
-                network,
-                transport: network + quoted.slice().len(),
-                is_tcp: quoted.next_header() == IpNumber::TCP,
-            };
-            (offset(icmp.slice()), 2, carries)
+            let header = quoted.slice().len();
+            quote(icmp.slice(), icmp.payload(), header, quoted.next_header())
         }
+        _ if payload.fragmented => fragment(&net, start)?,
         _ => anyhow::bail!("neither TCP nor UDP nor ICMP"),
     };
     Ok(Parts {
         network: offset(header),
         transport,
-        end: offset(payload.payload) + payload.payload.len(),
+        end: start + payload.payload.len(),
         is_v4: matches!(net, NetSlice::Ipv4(_)),
-        checksum: transport + checksum,
         carries,
+        is_later,
     })
+}
+
+/// A later fragment names a header that only the first one has; etherparse would read its bytes as one.
+fn without_false_header(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    let mut walk = || {
+        let mut network = ETHERNET;
+        while packet.get(network - 2..network)? == VLAN.to_be_bytes() {
+            network += 4;
+        }
+        if packet.get(network - 2..network)? != [0x86, 0xdd] {
+            return None;
+        }
+        let (mut number, mut offset) = (*packet.get(network + 6)?, network + 40);
+        loop {
+            let header = packet.get_mut(offset..offset + 4)?;
+            let (next, length) = (header[0], usize::from(header[1]));
+            offset += match number {
+                HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => (length + 1) * 8,
+                AUTHENTICATION => (length + 2) * 4,
+                FRAGMENT if [header[2], header[3] & 0xf8] == [0, 0] => 8,
+                FRAGMENT => {
+                    header[0] = NO_NEXT_HEADER;
+                    return Some(());
+                }
+                _ => return None,
+            };
+            number = next;
+        }
+    };
+    walk();
+    packet
+}
+
+/// Offset of the transport layer, whether it is TCP, and whether its header is missing: etherparse leaves that open.
+fn fragment(net: &NetSlice<'_>, start: usize) -> anyhow::Result<(usize, Carries, bool)> {
+    let (number, is_later) = match net {
+        NetSlice::Ipv4(ip) => {
+            let header = ip.header();
+            (header.protocol(), header.fragments_offset().value() != 0)
+        }
+        NetSlice::Ipv6(ip) => {
+            let mut later = None;
+            for extension in ip.extensions().clone() {
+                if let Ipv6ExtensionSlice::Fragment(fragment) = extension {
+                    later = Some(fragment.fragment_offset().value() != 0);
+                }
+            }
+            (ip.payload().ip_number, later.context("no fragment")?)
+        }
+        NetSlice::Arp(_) => anyhow::bail!("ARP"),
+    };
+    ensure!(
+        is_later || matches!(number, IpNumber::TCP | IpNumber::UDP),
+        "neither TCP nor UDP"
+    );
+    let carries = if number == IpNumber::TCP {
+        Carries::Tcp
+    } else {
+        Carries::Udp
+    };
+    Ok((start, carries, is_later))
 }

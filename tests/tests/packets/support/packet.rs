@@ -1,9 +1,12 @@
 //! Packets, made by code that shares nothing with what is tested: headers and checksums are etherparse's, computed
 //! in full.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::Range,
+};
 
-use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, UdpHeader};
+use etherparse::{IpFragOffset, IpNumber, Ipv4Header, Ipv6Header, TcpHeader, UdpHeader};
 use lb_userspace::desired::Protocol;
 
 use super::plan::{Host, Kind, Port};
@@ -31,6 +34,8 @@ pub struct Packet {
     ttl: u8,
     options: Vec<u8>,
     extensions: Vec<Extension>,
+    fragmentable: Vec<Extension>,
+    piece: Option<Piece>,
     flags: u8,
     has_checksum: bool,
     checksum_error: u16,
@@ -45,6 +50,15 @@ pub struct Extension {
     pub number: u8,
     pub bytes: Vec<u8>,
 }
+
+/// Which bytes of what can be fragmented a fragment has.
+#[derive(Clone, Debug)]
+struct Piece {
+    identification: u32,
+    range: Range<usize>,
+}
+
+pub const FRAGMENT: u8 = 44;
 
 /// What an offset counts from.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +78,8 @@ impl Packet {
             ttl: TTL,
             options: Vec::new(),
             extensions: Vec::new(),
+            fragmentable: Vec::new(),
+            piece: None,
             flags: ACK,
             has_checksum: true,
             checksum_error: 0,
@@ -122,6 +138,25 @@ impl Packet {
         Self { extensions, ..self }
     }
 
+    /// With IPv6 extension headers behind the Fragment header of [`Self::piece`].
+    pub fn fragmentable(self, fragmentable: Vec<Extension>) -> Self {
+        Self {
+            fragmentable,
+            ..self
+        }
+    }
+
+    /// The fragment with these bytes of the transport header and payload.
+    pub fn piece(self, identification: u32, range: Range<usize>) -> Self {
+        Self {
+            piece: Some(Piece {
+                identification,
+                range,
+            }),
+            ..self
+        }
+    }
+
     /// UDP's way to say that there is no checksum.
     pub fn without_checksum(self) -> Self {
         Self {
@@ -159,6 +194,11 @@ impl Packet {
         self
     }
 
+    /// Whether it is a fragment.
+    pub fn is_piece(&self) -> bool {
+        self.piece.is_some()
+    }
+
     /// The whole packet's checksum of the transport layer.
     pub fn checksum(&self) -> u16 {
         let segment = self.segment();
@@ -181,7 +221,13 @@ impl Packet {
             // Priority 1, VLAN 42.
             bytes.extend([0x20, 42]);
         }
-        let segment = self.segment();
+        let whole = self.fragmentable_part();
+        let range = self
+            .piece
+            .as_ref()
+            .map_or(0..whole.len(), |piece| piece.range.clone());
+        let more = range.end < whole.len();
+        let segment = &whole[range.clone()];
         match (self.source.ip(), self.destination.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 bytes.extend([0x08, 0x00]);
@@ -196,16 +242,23 @@ impl Packet {
                 header.options = self.options.as_slice().try_into().unwrap();
                 header.set_payload_len(segment.len()).unwrap();
                 header.identification = 0x1234;
+                if let Some(piece) = &self.piece {
+                    header.identification = piece.identification as u16;
+                    header.dont_fragment = false;
+                    header.more_fragments = more;
+                    header.fragment_offset =
+                        IpFragOffset::try_new((range.start / 8) as u16).unwrap();
+                }
                 header.header_checksum = header.calc_header_checksum();
                 bytes.extend(header.to_bytes());
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
                 bytes.extend([0x86, 0xdd]);
                 let extensions = self.extension_bytes();
-                let first = self.extensions.first();
+                let first = self.chain().first().map(|first| first.number);
                 let header = Ipv6Header {
                     payload_length: (extensions.len() + segment.len()) as u16,
-                    next_header: first.map_or(self.number(), |first| IpNumber(first.number)),
+                    next_header: first.map_or(self.number(), IpNumber),
                     hop_limit: self.ttl,
                     source: source.octets(),
                     destination: destination.octets(),
@@ -247,17 +300,33 @@ impl Packet {
         self.network_offset() + header
     }
 
+    /// The headers of every fragment.
+    fn chain(&self) -> Vec<Extension> {
+        let mut chain = self.extensions.clone();
+        if let Some(piece) = &self.piece {
+            let more = piece.range.end < self.fragmentable_part().len();
+            let offset = piece.range.start as u16 | u16::from(more);
+            let mut bytes = vec![0, 0];
+            bytes.extend(offset.to_be_bytes());
+            bytes.extend(piece.identification.to_be_bytes());
+            chain.push(Extension {
+                number: FRAGMENT,
+                bytes,
+            });
+        }
+        chain
+    }
+
     fn extension_bytes(&self) -> Vec<u8> {
-        let followers = self.extensions.iter().skip(1).map(|next| next.number);
-        self.extensions
-            .iter()
-            .zip(followers.chain([self.number().0]))
-            .flat_map(|(extension, next)| {
-                let mut bytes = extension.bytes.clone();
-                bytes[0] = next;
-                bytes
-            })
-            .collect()
+        let next = self.fragmentable.first().map(|first| first.number);
+        chained(&self.chain(), next.unwrap_or(self.number().0))
+    }
+
+    /// What fragments share among them.
+    fn fragmentable_part(&self) -> Vec<u8> {
+        let mut bytes = chained(&self.fragmentable, self.number().0);
+        bytes.extend(self.segment());
+        bytes
     }
 
     /// Transport header and payload.
@@ -314,4 +383,18 @@ impl Packet {
         let (sum, carried) = right.overflowing_add(self.checksum_error);
         sum + u16::from(carried)
     }
+}
+
+/// Extension headers, the last of which names `next`.
+fn chained(extensions: &[Extension], next: u8) -> Vec<u8> {
+    let followers = extensions.iter().skip(1).map(|next| next.number);
+    extensions
+        .iter()
+        .zip(followers.chain([next]))
+        .flat_map(|(extension, next)| {
+            let mut bytes = extension.bytes.clone();
+            bytes[0] = next;
+            bytes
+        })
+        .collect()
 }

@@ -1,6 +1,11 @@
 //! What the programs count and remember, read from the pins as anybody with the right could.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    os::fd::{AsFd as _, AsRawFd as _},
+    path::{Path, PathBuf},
+    ptr::NonNull,
+};
 
 use anyhow::Context as _;
 use aya::{
@@ -10,6 +15,7 @@ use aya::{
 use lb_common::{
     address::{Address, V4, V6},
     flow::{FlowRecord, ReverseRecord, Seen, Tuple},
+    fragment::{self, FragmentEntry},
     layout,
     verdict::{Event, Verdict},
 };
@@ -58,6 +64,7 @@ pub fn open_port(pins: &Path, index: u32, mtu: u32) -> anyhow::Result<()> {
 pub struct Memory {
     v4: Tables<V4>,
     v6: Tables<V6>,
+    fragments: Fragments,
 }
 
 struct Tables<A> {
@@ -88,13 +95,16 @@ impl Memory {
                     hash(pins, layout::REVERSE_V6)?,
                 ],
             },
+            fragments: Fragments::open(pins)?,
         })
     }
 
     /// Forgets every flow.
     pub fn clear(&mut self) -> anyhow::Result<()> {
         self.v4.clear()?;
-        self.v6.clear()
+        self.v6.clear()?;
+        self.fragments.clear();
+        Ok(())
     }
 
     /// Makes every flow one that was last seen when the machine started.
@@ -123,6 +133,36 @@ where
             update(map, |record| ReverseRecord { seen, ..record })?;
         }
         Ok(())
+    }
+}
+
+/// The recorded ports, in memory: tens of thousands of entries are forgotten between rows.
+struct Fragments(NonNull<FragmentEntry>);
+
+// SAFETY: a mapping that this value alone refers to.
+unsafe impl Send for Fragments {}
+
+impl Fragments {
+    fn open(pins: &Path) -> anyhow::Result<Self> {
+        let map = open(pins, layout::FRAGMENTS)?;
+        // SAFETY: a fresh mapping of all of an array's entries, which lasts until the process ends.
+        let place = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                fragment::PLACES as usize * size_of::<FragmentEntry>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                map.fd().as_fd().as_raw_fd(),
+                0,
+            )
+        };
+        anyhow::ensure!(place != libc::MAP_FAILED, io::Error::last_os_error());
+        Ok(Self(NonNull::new(place.cast()).context("mapped at null")?))
+    }
+
+    fn clear(&mut self) {
+        // SAFETY: all of the mapping; zeros are entries that are none.
+        unsafe { self.0.write_bytes(0, fragment::PLACES as usize) };
     }
 }
 

@@ -16,6 +16,8 @@ use super::{
 pub enum Program {
     /// The packet arrives by this interface.
     Xdp(Port),
+    /// The daemon puts it back, as if it arrived by this interface.
+    PutBack(Port),
     /// The packet leaves.
     Egress,
 }

@@ -37,12 +37,17 @@ use super::{
 /// has to be older than this.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes before a packet that is put back.
+const METADATA: usize = 4;
+
 /// Of the flow hash.
 pub const SEED: u32 = 7;
 
 pub struct World {
     /// Whether a packet can be said to come in by an interface.
     has_ingress: bool,
+    /// Whether fragments that come before their first one are held.
+    holds: bool,
     dataplane: BpfDataplane,
     counters: Counters,
     memory: Memory,
@@ -84,6 +89,7 @@ impl World {
         }
         let mut world = Self {
             has_ingress: needs::kernel("5.15").is_ok(),
+            holds: needs::kernel("5.18").is_ok(),
             dataplane,
             counters: Counters::open(&pins)?,
             memory: Memory::open(&pins)?,
@@ -158,11 +164,12 @@ impl World {
     }
 
     /// Before 5.15 a packet cannot be said to come in by an interface: all come in by the loopback, and no way is the
-    /// one that it came.
+    /// one that it came. Before 5.18 fragments cannot be put back.
     const fn expected(&self, verdict: Verdict) -> Verdict {
         match verdict {
             Verdict::ForwardSame if !self.has_ingress => Verdict::ForwardOther,
             Verdict::ReplySame if !self.has_ingress => Verdict::ReplyOther,
+            Verdict::HeldFragment if !self.holds => Verdict::Fragment,
             other => other,
         }
     }
@@ -214,7 +221,8 @@ impl World {
     pub fn run(&mut self, program: Program, input: &[u8]) -> anyhow::Result<Ran> {
         let before = self.counters.read()?;
         let (code, output) = match program {
-            Program::Xdp(port) => self.run_xdp(port, input)?,
+            Program::Xdp(port) => self.run_xdp(port, input, 0)?,
+            Program::PutBack(port) => self.run_xdp(port, input, METADATA)?,
             Program::Egress => self.run_egress(input)?,
         };
         let after = self.counters.read()?;
@@ -251,21 +259,29 @@ impl World {
         })
     }
 
-    fn run_xdp(&mut self, port: Port, input: &[u8]) -> anyhow::Result<(u32, Vec<u8>)> {
+    /// With so many bytes of metadata, where the kernel takes them.
+    fn run_xdp(
+        &mut self,
+        port: Port,
+        input: &[u8],
+        metadata: usize,
+    ) -> anyhow::Result<(u32, Vec<u8>)> {
+        let metadata = if self.has_ingress { metadata } else { 0 };
+        let input = [&vec![0; metadata], input].concat();
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
-        let context: Vec<u8> = [0, input.len() as u32, 0, port as u32, 0, 0]
+        let context: Vec<u8> = [metadata as u32, input.len() as u32, 0, port as u32, 0, 0]
             .into_iter()
             .flat_map(u32::to_ne_bytes)
             .collect();
         let mut output = vec![0; input.len() + 64];
         let result = self.dataplane.xdp()?.test_run(TestRunOptions {
-            data_in: Some(input),
+            data_in: Some(&input),
             data_out: Some(&mut output),
             ctx_in: self.has_ingress.then_some(&context),
             ..TestRunOptions::default()
         })?;
         output.truncate(result.data_size_out as usize);
-        Ok((result.return_value, output))
+        Ok((result.return_value, output.split_off(metadata)))
     }
 
     fn run_egress(&mut self, input: &[u8]) -> anyhow::Result<(u32, Vec<u8>)> {
@@ -297,6 +313,7 @@ fn returned(verdict: Verdict) -> u32 {
         | Verdict::NoNextHop
         | Verdict::RewriteFailed
         | Verdict::NoRoom
+        | Verdict::HeldFragment
         | Verdict::IcmpLimited => 1,
         Verdict::NotOurs
         | Verdict::Fragment
