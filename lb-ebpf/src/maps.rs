@@ -3,13 +3,16 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, PerCpuArray},
+    maps::{Array, HashMap, PerCpuArray},
 };
 use lb_common::{
     backend::Backend,
     filter, hop,
     hop::Hop,
-    layout::{BACKENDS_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry},
+    layout::{
+        BACKENDS_CAPACITY, DEVICES_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry,
+    },
+    port::{Arrival, Port},
     service::{self, Control},
     verdict::{Event, Verdict},
 };
@@ -30,9 +33,11 @@ pub static BACKENDS: Array<Backend> = Array::with_max_entries(BACKENDS_CAPACITY,
 pub static VIP_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
 #[map]
 pub static BACKEND_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
-/// By interface index: the MTU where packets may be transmitted, else 0.
+/// By interface index.
 #[map]
-pub static PORTS: Array<u32> = Array::with_max_entries(PORTS_CAPACITY, 0);
+pub static PORTS: Array<Port> = Array::with_max_entries(PORTS_CAPACITY, 0);
+#[map]
+pub static DEVICES: HashMap<Arrival, u32> = HashMap::with_max_entries(DEVICES_CAPACITY, 0);
 #[map]
 pub static BACKEND_HOPS: PerCpuArray<Hop> = PerCpuArray::with_max_entries(hop::PLACES, 0);
 #[map]

@@ -8,7 +8,7 @@ mod transport;
 mod view;
 
 pub use ip::IpHeader;
-pub use link::{ETHERNET_LENGTH, network_layer};
+pub use link::{ETHERNET_LENGTH, SERVICE_VLAN, VLAN, network_layer};
 pub use view::{View, ViewMut, Word};
 
 use crate::{
@@ -18,8 +18,8 @@ use crate::{
 
 /// A packet's bytes. Offsets count from the start of the frame.
 pub trait Packet {
-    /// Bytes of the whole packet, of which not all need be readable.
-    fn length(&self) -> usize;
+    /// Whether the packet has this many bytes, of which not all need be readable.
+    fn has(&self, bytes: usize) -> bool;
     /// The `N` bytes at `offset`, checked once for all that is read of them; `None` past the readable end.
     fn view<const N: usize>(&self, offset: usize) -> Option<View<'_, N>>;
     /// The same offset, at most `MASK`, of which the kernel's verifier knows no more than that.
@@ -53,6 +53,14 @@ pub struct Headers<A> {
     pub flags: u8,
     /// TTL or hop limit.
     pub ttl: u8,
+}
+
+impl<A> Headers<A> {
+    /// Bytes of the frame, without what follows the IP packet.
+    #[inline(always)]
+    pub const fn frame_length(&self) -> usize {
+        self.network + self.length
+    }
 }
 
 pub const FIN: u8 = 0x01;
@@ -135,8 +143,8 @@ pub fn parse<A: Address + IpHeader + Word, P: Packet>(
 pub struct Frame<'a>(pub &'a mut [u8]);
 
 impl Packet for Frame<'_> {
-    fn length(&self) -> usize {
-        self.0.len()
+    fn has(&self, bytes: usize) -> bool {
+        bytes <= self.0.len()
     }
 
     fn view<const N: usize>(&self, offset: usize) -> Option<View<'_, N>> {

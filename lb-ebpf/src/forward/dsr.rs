@@ -1,9 +1,4 @@
-use lb_common::{
-    packet::{Headers, Packet as _},
-    rewrite,
-    service::Control,
-    verdict::Verdict,
-};
+use lb_common::{packet::Headers, service::Control, verdict::Verdict};
 
 use crate::{
     family::Family,
@@ -18,7 +13,7 @@ use crate::{
 /// its neighbour entry fresh.
 #[inline(always)]
 pub fn forward<A: Family>(
-    frame: &mut Frame,
+    frame: &Frame,
     headers: &Headers<A>,
     chosen: &Chosen,
     control: &Control,
@@ -33,7 +28,6 @@ pub fn forward<A: Family>(
     let Some(hop) = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, id.index()) else {
         return Outcome::stays(Verdict::NoNextHop);
     };
-    stats::forwarded(id, frame.length());
-    let changed = rewrite::macs(frame, &hop.macs);
-    Outcome::leaves(changed, hop, super::verdict(hop))
+    stats::forwarded(id, headers.frame_length());
+    Outcome::leaves(hop, super::verdict(hop))
 }

@@ -1,5 +1,5 @@
 use lb_common::{
-    packet::{Headers, Packet as _},
+    packet::Headers,
     rewrite::{self, End},
     service::Control,
     verdict::Verdict,
@@ -29,7 +29,7 @@ pub fn forward<A: Family>(
         return Outcome::stays(Verdict::TtlExceeded);
     }
     reverse::expect(headers, id, backend);
-    stats::forwarded(id, frame.length());
+    stats::forwarded(id, headers.frame_length());
     if rewrite::endpoint(frame, headers, End::Destination, address, backend.port).is_none() {
         return Outcome::stays(Verdict::RewriteFailed);
     }

@@ -2,7 +2,7 @@ use lb_common::{
     backend::Forward,
     encap::{self, Outer, Tunnel, UDP_LENGTH},
     flow::UDP,
-    packet::{Headers, Packet as _},
+    packet::Headers,
     rewrite,
     service::Control,
     verdict::Verdict,
@@ -37,13 +37,14 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
         protocol: if is_gue { UDP } else { A::AS_PAYLOAD },
         network: headers.network,
         length: headers.length + overhead,
+        is_linear: frame.is_linear(headers.frame_length()),
     };
     let place = chosen.id.index();
     let hop = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, place);
     if headers.ttl <= 1 {
         return Outcome::stays(Verdict::TtlExceeded);
     }
-    stats::forwarded(chosen.id, frame.length());
+    stats::forwarded(chosen.id, headers.frame_length());
     let Some(inner) = A::inner(frame, headers.network) else {
         return Outcome::stays(Verdict::RewriteFailed);
     };
@@ -62,8 +63,7 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
     let Some(hop) = hop else {
         return Outcome::stays(Verdict::ForwardStack);
     };
-    let changed = rewrite::macs(frame, &hop.macs);
-    Outcome::leaves(changed, hop, super::verdict(hop))
+    Outcome::leaves(hop, super::verdict(hop))
 }
 
 #[inline(always)]
