@@ -35,7 +35,8 @@ pub static VIP_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F
 pub static BACKEND_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
 /// By interface index.
 #[map]
-pub static PORTS: Array<Port> = Array::with_max_entries(PORTS_CAPACITY, 0);
+pub static PORTS: Array<Port> = Array::with_max_entries(PORTS_CAPACITY, BPF_F_MMAPABLE);
+/// The interface that a frame counts as having come in by, where that is another one; 0: not known.
 #[map]
 pub static DEVICES: HashMap<Arrival, u32> = HashMap::with_max_entries(DEVICES_CAPACITY, 0);
 #[map]

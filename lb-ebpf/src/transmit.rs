@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use lb_common::{
     hop::{self, Hop},
-    packet::{Headers, Packet as _, PacketMut as _},
+    packet::{Headers, PacketMut as _},
     port::{self, Arrival, Port, TAG_OFFSET, Tags},
     rewrite,
     service::Control,
