@@ -17,6 +17,7 @@ use aya::{
 use lb_common::{
     backend::{BackendId, BackendState},
     layout,
+    port::Port,
     slot::Slot,
 };
 use lb_userspace::{

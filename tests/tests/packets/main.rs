@@ -5,7 +5,9 @@
 //! |---|---|
 //! | [`forward`] | where a client's packet goes, and how it is changed |
 //! | [`stays`] | what is not forwarded: not ours, nobody there, no hops left |
-//! | [`headers`] | tags, options, extension headers, fragments, other protocols |
+//! | [`vlan`] | tags, arriving and leaving |
+//! | [`large`] | frames larger than a page |
+//! | [`headers`] | options, extension headers, fragments, other protocols |
 //! | [`malformed`] | headers that lie or end too early |
 //! | [`reply`] | a backend's packets, arriving and leaving |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
@@ -18,6 +20,7 @@
 
 mod forward;
 mod headers;
+mod large;
 mod malformed;
 mod reply;
 mod slots;
@@ -25,6 +28,7 @@ mod stays;
 mod support;
 mod torn;
 mod tunnels;
+mod vlan;
 
 use std::collections::BTreeSet;
 
@@ -32,7 +36,7 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 7] = [
+    let topics: [fn(Kind) -> Vec<Row>; 9] = [
         forward::rows,
         stays::rows,
         headers::rows,
@@ -40,6 +44,8 @@ fn rows() -> Vec<Row> {
         reply::rows,
         slots::rows,
         tunnels::rows,
+        vlan::rows,
+        large::rows,
     ];
     topics
         .iter()
