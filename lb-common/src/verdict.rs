@@ -35,7 +35,7 @@ named! {
         NotOurs = "pass_not_ours",
         /// A fragment: to the kernel, unchanged.
         Fragment = "pass_fragment",
-        /// Headers that lie or end too early: to the kernel, unchanged.
+        /// Headers that lie, end too early or lie beyond the first buffer of a large frame: to the kernel, unchanged.
         Malformed = "pass_malformed",
         /// TTL or hop limit used up: to the kernel, unchanged, which answers it.
         TtlExceeded = "pass_ttl_exceeded",
