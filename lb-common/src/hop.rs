@@ -17,11 +17,11 @@ pub const PLACES: u32 = 4096;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Hop {
     pub destination: [u32; 4],
+    pub arrival: Arrival,
     /// The value of [`Control::hop_epoch`](crate::service::Control) when it was asked for.
     pub epoch: u32,
     /// Packets left to use it; 0: ask again.
     pub left: u32,
-    pub arrival: Arrival,
     pub kind: u8,
     pub tagging: Tagging,
     /// The largest IP packet the way takes; that of the interface where the kernel does not say more (before 5.12).
@@ -34,7 +34,7 @@ pub struct Hop {
     pub tag: u32,
 }
 
-map_type!(Hop, size = 56, align = 8);
+map_type!(Hop, size = 64, align = 8);
 
 impl Hop {
     /// Up the stack: the destination is local, not resolved yet, or behind an interface we do not transmit on.
@@ -51,7 +51,8 @@ impl Hop {
     pub fn is_for(&self, destination: [u32; 4], arrival: Arrival, epoch: u32) -> bool {
         self.left != 0
             && self.epoch == epoch
-            && self.arrival == arrival
+            && self.arrival.tags == arrival.tags
+            && self.arrival.interface == arrival.interface
             && self.destination == destination
     }
 

@@ -9,9 +9,7 @@ use lb_common::{
     backend::Backend,
     filter, hop,
     hop::Hop,
-    layout::{
-        BACKENDS_CAPACITY, DEVICES_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry,
-    },
+    layout::{BACKENDS_CAPACITY, DEVICES_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry},
     port::{Arrival, Port},
     service::{self, Control},
     verdict::{Event, Verdict},

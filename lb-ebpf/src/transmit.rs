@@ -31,10 +31,7 @@ pub struct Outcome {
 impl Outcome {
     #[inline(always)]
     pub const fn stays(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            hop: None,
-        }
+        Self { verdict, hop: None }
     }
 
     #[inline(always)]
@@ -175,8 +172,8 @@ fn ask<A: Family>(
         return None;
     }
     let (port, home) = (PORTS.get(lookup.ifindex)?, PORTS.get(device)?);
-    hop.tagging = port::tagging(arrival.tags(), port.tags())?;
-    hop.tag = port.tags().word();
+    hop.tagging = port::tagging(arrival.tags, port.tags)?;
+    hop.tag = port.tags.word();
     hop.interface = port.through;
     // SAFETY: both arms are a u16.
     let mtu = unsafe { lookup.__bindgen_anon_1.mtu_result };
@@ -195,7 +192,7 @@ fn device(arrival: Arrival) -> Option<u32> {
         // SAFETY: a live element of a preallocated map, copied at once.
         return Some(unsafe { *device });
     }
-    (arrival.tags() == Tags::NONE).then(|| arrival.interface())
+    (arrival.tags == Tags::NONE).then(|| arrival.interface)
 }
 
 #[inline(always)]

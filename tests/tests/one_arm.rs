@@ -74,7 +74,8 @@ impl OneArm {
     }
 
     fn bridge(&self, name: &str, ports: &[&str]) {
-        let mut script = format!("link add {name} type bridge mcast_snooping 0\nlink set {name} up\n");
+        let mut script =
+            format!("link add {name} type bridge mcast_snooping 0\nlink set {name} up\n");
         for port in ports {
             script += &format!("link set {port} master {name}\nlink set {port} up\n");
         }
@@ -83,7 +84,8 @@ impl OneArm {
 
     fn address(&self, [clients, backends]: [&str; 2]) {
         let (lb, client, backend) = (&self.lb, &self.client, &self.backend);
-        lb.address(clients, &["10.1.0.1/24", "fd00:1::1/64"]).unwrap();
+        lb.address(clients, &["10.1.0.1/24", "fd00:1::1/64"])
+            .unwrap();
         lb.address(backends, &["10.2.0.1/24", "fd00:2::1/64"])
             .unwrap();
         lb.address("lo", &["10.99.0.1/32", "fd00:99::1/128"])
@@ -160,7 +162,9 @@ impl OneArm {
         for protocol in Protocol::BOTH {
             for family in Family::BOTH {
                 let flows = needs::repetitions(200, 50);
-                let spread = client.spread(protocol, vip(family, PORT), flows, 2).unwrap();
+                let spread = client
+                    .spread(protocol, vip(family, PORT), flows, 2)
+                    .unwrap();
                 assert_eq!(
                     spread.all().unwrap(),
                     [("b1".to_owned(), flows)].into(),

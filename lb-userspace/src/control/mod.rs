@@ -220,7 +220,10 @@ impl<D: Dataplane> Controller<D> {
     fn heed_interfaces(&mut self) {
         if let Err(error) = self.writer.dataplane().heed_interfaces() {
             let error = format!("{:#}", anyhow::Error::from(error));
-            tracing::warn!(error, "packets of new VLAN devices leave through the kernel");
+            tracing::warn!(
+                error,
+                "packets of new VLAN devices leave through the kernel"
+            );
         }
         self.forget_next_hops();
     }

@@ -127,7 +127,10 @@ fn load_xdp(ebpf: &mut Ebpf) -> anyhow::Result<&'static str> {
     let xdp: &mut Xdp = program(ebpf, plain)?.try_into()?;
     xdp.load()?;
     // Had it been anything but frames in several buffers, both would have been refused.
-    tracing::debug!(reason = format!("{error:#}"), "no XDP on frames larger than a page");
+    tracing::debug!(
+        reason = format!("{error:#}"),
+        "no XDP on frames larger than a page"
+    );
     Ok(plain)
 }
 

@@ -172,10 +172,10 @@ impl Port {
         port::Port {
             mtu: mtu as u32,
             through: through as u32,
+            tags: self.tags().unwrap_or_default(),
             flags: port::Port::REDIRECT | large,
-            ..port::Port::default()
+            padding: 0,
         }
-        .with_tags(self.tags().unwrap_or_default())
     }
 }
 

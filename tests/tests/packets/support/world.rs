@@ -77,8 +77,10 @@ impl World {
         namespace::enter()?;
         let pins = Path::new(namespace::BPF_FS).join("shunt");
         let start = Instant::now();
-        let dataplane = BpfDataplane::open(&settings(pins.clone()), KernelLog::Off)?;
-        println!("loaded in {} ms", start.elapsed().as_millis());
+        let mut dataplane = BpfDataplane::open(&settings(pins.clone()), KernelLog::Off)?;
+        let took = start.elapsed().as_millis();
+        let verified = dataplane.xdp()?.info()?.verified_instruction_count();
+        println!("loaded in {took} ms; the verifier walked {verified:?} instructions");
         for port in Port::ALL {
             pinned::open_port(&pins, port as u32, port.told())?;
             if let Some(tags) = port.tags() {

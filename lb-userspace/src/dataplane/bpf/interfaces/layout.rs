@@ -52,10 +52,11 @@ pub fn layout(links: &[Link], own: &BTreeMap<u32, Own>) -> Layout {
                 0
             },
             through,
+            tags,
             flags,
-            ..Port::default()
+            padding: 0,
         };
-        layout.ports.insert(index, port.with_tags(tags));
+        layout.ports.insert(index, port);
         for entrance in entrances(&links, through) {
             if tags != Tags::NONE {
                 layout.devices.insert(Arrival::new(entrance, tags), index);
@@ -76,11 +77,7 @@ pub fn layout(links: &[Link], own: &BTreeMap<u32, Own>) -> Layout {
 }
 
 /// The interface of ours that frames of `link` leave through, and with which tags.
-fn way(
-    links: &BTreeMap<u32, &Link>,
-    own: &BTreeMap<u32, Own>,
-    link: &Link,
-) -> Option<(u32, Tags)> {
+fn way(links: &BTreeMap<u32, &Link>, own: &BTreeMap<u32, Own>, link: &Link) -> Option<(u32, Tags)> {
     let mut index = link.index;
     let mut tags = Tags::NONE;
     // As many tags as the programs read.
@@ -99,7 +96,11 @@ fn way(
 
 /// The interfaces that a program attached to `index` sees frames come in by.
 pub fn entrances(links: &BTreeMap<u32, &Link>, index: u32) -> Vec<u32> {
-    let is_bond = |index| links.get(&index).is_some_and(|link| link.kind == Kind::Bond);
+    let is_bond = |index| {
+        links
+            .get(&index)
+            .is_some_and(|link| link.kind == Kind::Bond)
+    };
     let members = links
         .values()
         .filter(|link| is_bond(index) && link.master == Some(index))
@@ -142,10 +143,10 @@ mod tests {
         Port {
             mtu: 1500,
             through,
+            tags,
             flags: Port::REDIRECT,
-            ..Port::default()
+            padding: 0,
         }
-        .with_tags(tags)
     }
 
     #[test]

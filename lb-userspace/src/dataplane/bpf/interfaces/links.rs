@@ -25,7 +25,10 @@ pub struct Link {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// Its frames are those of `carrier` with this tag.
-    Vlan { carrier: u32, tag: Tags },
+    Vlan {
+        carrier: u32,
+        tag: Tags,
+    },
     /// Its frames come in by its members.
     Bond,
     Other,
