@@ -14,8 +14,10 @@ pub const BACKENDS: &str = "BACKENDS";
 /// Which destinations may be a VIP, and which sources may be a backend: bitmaps of [`crate::filter`].
 pub const VIP_FILTER: &str = "VIP_FILTER";
 pub const BACKEND_FILTER: &str = "BACKEND_FILTER";
-/// The interfaces we can transmit on, with their MTU.
+/// How frames leave by an interface.
 pub const PORTS: &str = "PORTS";
+/// Which interface a frame counts as having come in by, where that is not the one its bits came in by.
+pub const DEVICES: &str = "DEVICES";
 /// Recorded flows and the reverse table, each half-open and established.
 pub const FLOWS_HALF_V4: &str = "FLOWS_HALF_V4";
 pub const FLOWS_HALF_V6: &str = "FLOWS_HALF_V6";
@@ -41,6 +43,8 @@ pub const SLOTS_CAPACITY: u32 = 1 << 22;
 pub const BACKENDS_CAPACITY: u32 = 1 << 16;
 /// Entries of [`PORTS`]: interface indices we can transmit on.
 pub const PORTS_CAPACITY: u32 = 1 << 16;
+/// Entries of [`DEVICES`]: VLAN devices, and members of bonds.
+pub const DEVICES_CAPACITY: u32 = 1 << 14;
 /// Recorded flows: one table for half-open, one for established, per family.
 pub const FLOWS_CAPACITY: u32 = 1 << 16;
 /// Reverse entries: established, and half-open.

@@ -14,6 +14,7 @@
 //! | [`answer`] | what does the load balancer say itself? |
 //! | [`hash`] | how do packets spread? |
 //! | [`filter`] | is this packet certainly not ours? |
+//! | [`port`] | which interface is a frame of, and how does it leave by one? |
 //! | [`hop`] | what is cached of the kernel's answer about the next hop? |
 //! | [`verdict`] | under which name is a packet counted? |
 //! | [`layout`] | how large are the maps, and what are they called? |
@@ -33,6 +34,7 @@ pub mod hash;
 pub mod hop;
 pub mod layout;
 pub mod packet;
+pub mod port;
 pub mod rewrite;
 pub mod service;
 pub mod slot;

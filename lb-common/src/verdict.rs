@@ -37,7 +37,7 @@ named! {
         Fragment = "pass_fragment",
         /// A fragment for a VIP that came before its first one: to the daemon, which puts it back, to be counted again.
         HeldFragment = "held_fragment",
-        /// Headers that lie or end too early: to the kernel, unchanged.
+        /// Headers that lie, end too early or lie beyond the first buffer of a large frame: to the kernel, unchanged.
         Malformed = "pass_malformed",
         /// TTL or hop limit used up: to the kernel, unchanged, which answers it.
         TtlExceeded = "pass_ttl_exceeded",

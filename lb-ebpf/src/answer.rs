@@ -10,7 +10,6 @@ use lb_common::{
     hash,
     hop::Hop,
     packet::Headers,
-    rewrite,
     service::Control,
     verdict::Verdict,
 };
@@ -43,8 +42,7 @@ pub fn echo<A: Family>(frame: &mut Frame, headers: &Headers<A>, control: &Contro
     if !has_budget(ECHOES) {
         return Outcome::stays(Verdict::IcmpLimited);
     }
-    let changed = echo::reply(frame, headers).and_then(|()| rewrite::macs(frame, &hop.macs));
-    Outcome::leaves(changed, hop, Verdict::EchoReply)
+    Outcome::leaves_changed(echo::reply(frame, headers), hop, Verdict::EchoReply)
 }
 
 /// Tells the sender of a packet to a VIP why it cannot go on.
@@ -65,13 +63,12 @@ pub fn refuse<A: Family + Tunnel>(
     if !has_budget(ERRORS) {
         return Outcome::stays(Verdict::IcmpLimited);
     }
-    let changed =
-        write(frame, headers, refused.problem).and_then(|()| rewrite::macs(frame, &hop.macs));
     let verdict = match refused.problem {
         Problem::TooBig(_) => Verdict::TooBig,
         Problem::TimeExceeded => Verdict::TimeExceeded,
     };
-    Outcome::leaves(changed, hop, verdict)
+    let changed = write(frame, headers, refused.problem);
+    Outcome::leaves_changed(changed, hop, verdict)
 }
 
 #[inline(always)]
@@ -99,6 +96,7 @@ fn way_back<A: Family>(
         protocol: A::ICMP,
         network: headers.network,
         length,
+        is_linear: frame.is_linear(headers.network + length),
     };
     let place = hash::mix(journey.destination.fold());
     transmit::next_hop(frame, &journey, control, &CLIENT_HOPS, place)

@@ -7,7 +7,7 @@ use lb_common::{
     filter,
     flow::Tuple,
     fragment::{self, FragmentEntry, HELD_LENGTH, HeldFragment, Key, PLACES, Ports, Reading, WAYS},
-    packet::{Headers, Packet as _, Skip},
+    packet::{Headers, Skip},
     service::Control,
     verdict::Event,
 };
@@ -110,8 +110,10 @@ fn read(place: *const FragmentEntry, i: usize) -> u64 {
 /// Hands a fragment for a VIP that came before its first one to the daemon. `false`: it was there, or nobody takes it.
 #[inline(always)]
 pub fn hold<A: Family>(frame: &Frame, headers: &Headers<A>) -> bool {
-    let length = frame.length();
-    if length > HELD_LENGTH || frame.is_put_back() || !is_vip(&headers.tuple) {
+    let length = headers.frame_length();
+    if length > HELD_LENGTH
+        || !frame.is_linear(length)
+        || frame.is_put_back() || !is_vip(&headers.tuple) {
         return false;
     }
     let held = HeldFragment {

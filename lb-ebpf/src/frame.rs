@@ -3,7 +3,9 @@
 use core::arch::asm;
 
 use aya_ebpf::{
-    helpers::{bpf_csum_diff, bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+    helpers::{
+        bpf_csum_diff, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len,
+    },
     programs::XdpContext,
 };
 use lb_common::{
@@ -16,12 +18,28 @@ const LINK: usize = 20;
 
 pub struct Frame {
     ctx: XdpContext,
+    /// Whether it may continue in further buffers, of which only the first can be read. Known when this is compiled: older
+    /// kernels refuse the helper that tells how long all are.
+    has_buffers: bool,
 }
 
 impl Frame {
+    /// One that lies in one buffer.
     #[inline(always)]
-    pub fn new(ctx: XdpContext) -> Self {
-        Self { ctx }
+    pub const fn new(ctx: XdpContext) -> Self {
+        Self {
+            ctx,
+            has_buffers: false,
+        }
+    }
+
+    /// One that may lie in several.
+    #[inline(always)]
+    pub const fn in_buffers(ctx: XdpContext) -> Self {
+        Self {
+            ctx,
+            has_buffers: true,
+        }
     }
 
     #[inline(always)]
@@ -39,9 +57,36 @@ impl Frame {
     pub fn is_put_back(&self) -> bool {
         self.ctx.metadata() != self.ctx.data()
     }
-}
 
-impl Frame {
+    /// Whether its first `bytes` lie in one buffer.
+    #[inline(always)]
+    pub fn is_linear(&self, bytes: usize) -> bool {
+        !self.has_buffers || bytes <= self.linear()
+    }
+
+    #[inline(always)]
+    fn linear(&self) -> usize {
+        self.ctx.data_end() - self.ctx.data()
+    }
+
+    /// Bytes of all buffers.
+    #[inline(always)]
+    fn length(&self) -> usize {
+        if self.has_buffers {
+            // SAFETY: the program's own context.
+            return unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) } as usize;
+        }
+        self.linear()
+    }
+
+    /// Cuts bytes off the front, or adds some where `bytes` is negative.
+    #[inline(always)]
+    pub fn move_start(&mut self, bytes: i32) -> Option<()> {
+        // SAFETY: the program's own context; no view of the packet is left.
+        let answer = unsafe { bpf_xdp_adjust_head(self.ctx.ctx, bytes) };
+        (answer == 0).then_some(())
+    }
+
     /// Makes room for `bytes` between the link header, of `network` bytes, and what follows it; the link header then
     /// says that `ethertype` follows.
     #[inline(always)]
@@ -55,10 +100,7 @@ impl Frame {
             old.load(12),
             old.load(16),
         ];
-        // SAFETY: the program's own context; no view of the packet is left.
-        if unsafe { bpf_xdp_adjust_head(self.ctx.ctx, -(bytes as i32)) } != 0 {
-            return None;
-        }
+        self.move_start(-(bytes as i32))?;
         let mut new = self.view_mut::<LINK>(0)?;
         new.store(0, words[0]);
         new.store(4, words[1]);
@@ -103,8 +145,11 @@ impl Frame {
 
 impl Packet for Frame {
     #[inline(always)]
-    fn length(&self) -> usize {
-        self.ctx.data_end() - self.ctx.data()
+    fn has(&self, bytes: usize) -> bool {
+        if bytes <= self.linear() {
+            return true;
+        }
+        self.has_buffers && bytes <= self.length()
     }
 
     #[inline(always)]
@@ -116,7 +161,7 @@ impl Packet for Frame {
 
     #[inline(always)]
     fn anchor<const MASK: usize>(&self, offset: usize) -> usize {
-        unknown(offset, self.length()) & MASK
+        unknown(offset, self.linear()) & MASK
     }
 }
 

@@ -45,8 +45,20 @@ use crate::{frame::Frame, skb::Skb};
 #[xdp]
 #[inline(always)]
 pub fn shunt_xdp(ctx: XdpContext) -> u32 {
-    let mut frame = Frame::new(ctx);
+    arrives(Frame::new(ctx))
+}
+
+/// The same where the kernel has frames larger than a page (5.18); one of the two is loaded.
+#[xdp(frags)]
+#[inline(always)]
+pub fn shunt_xdp_frags(ctx: XdpContext) -> u32 {
+    arrives(Frame::in_buffers(ctx))
+}
+
+#[inline(always)]
+fn arrives(mut frame: Frame) -> u32 {
     let outcome = ingress::handle(&mut frame);
+    let outcome = transmit::depart(&mut frame, outcome);
     stats::count(outcome.verdict);
     transmit::action(outcome)
 }

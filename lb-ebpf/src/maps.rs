@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, PerCpuArray},
+    maps::{Array, HashMap, PerCpuArray},
 };
 use lb_common::{
     answer::budget::Budget,
@@ -12,7 +12,8 @@ use lb_common::{
     fragment::{self, FragmentEntry},
     hop,
     hop::Hop,
-    layout::{BACKENDS_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry},
+    layout::{BACKENDS_CAPACITY, DEVICES_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry},
+    port::{Arrival, Port},
     service::{self, Control},
     verdict::{Event, Verdict},
 };
@@ -36,9 +37,12 @@ pub static BACKEND_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, B
 #[map]
 pub static FRAGMENTS: Array<FragmentEntry> =
     Array::with_max_entries(fragment::PLACES, BPF_F_MMAPABLE);
-/// By interface index: the MTU where packets may be transmitted, else 0.
+/// By interface index.
 #[map]
-pub static PORTS: Array<u32> = Array::with_max_entries(PORTS_CAPACITY, 0);
+pub static PORTS: Array<Port> = Array::with_max_entries(PORTS_CAPACITY, BPF_F_MMAPABLE);
+/// The interface that a frame counts as having come in by, where that is another one; 0: not known.
+#[map]
+pub static DEVICES: HashMap<Arrival, u32> = HashMap::with_max_entries(DEVICES_CAPACITY, 0);
 #[map]
 pub static BACKEND_HOPS: PerCpuArray<Hop> = PerCpuArray::with_max_entries(hop::PLACES, 0);
 #[map]

@@ -93,8 +93,8 @@ impl Skb {
 
 impl Packet for Skb {
     #[inline(always)]
-    fn length(&self) -> usize {
-        self.ctx.len() as usize
+    fn has(&self, bytes: usize) -> bool {
+        bytes <= self.ctx.len() as usize
     }
 
     #[inline(always)]

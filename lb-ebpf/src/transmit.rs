@@ -7,40 +7,80 @@ use aya_ebpf::{
 };
 use lb_common::{
     hop::{self, Hop},
-    packet::{ETHERNET_LENGTH, Headers, Packet as _},
+    packet::{Headers, PacketMut as _},
+    port::{self, Arrival, Port, TAG_OFFSET, Tags},
+    rewrite,
     service::Control,
     verdict::{Event, Verdict},
 };
 
-use crate::{family::Family, frame::Frame, maps::PORTS, stats};
+use crate::{
+    family::Family,
+    frame::Frame,
+    maps::{DEVICES, PORTS},
+    stats,
+};
 
-/// What became of a packet; `interface` is where it leaves, if through another than it came in by.
+/// What became of a packet, and its way if it leaves by one.
 #[derive(Clone, Copy)]
 pub struct Outcome {
     pub verdict: Verdict,
-    pub interface: u32,
+    hop: Option<&'static Hop>,
 }
 
 impl Outcome {
     #[inline(always)]
     pub const fn stays(verdict: Verdict) -> Self {
+        Self { verdict, hop: None }
+    }
+
+    #[inline(always)]
+    pub const fn leaves(hop: &'static Hop, verdict: Verdict) -> Self {
         Self {
             verdict,
-            interface: 0,
+            hop: Some(hop),
         }
     }
 
-    /// By `hop`, if the packet could be changed for that.
+    /// The same, if the packet could be changed for that.
     #[inline(always)]
-    pub const fn leaves(changed: Option<()>, hop: &Hop, verdict: Verdict) -> Self {
+    pub const fn leaves_changed(
+        changed: Option<()>,
+        hop: &'static Hop,
+        verdict: Verdict,
+    ) -> Self {
         match changed {
-            Some(()) => Self {
-                verdict,
-                interface: hop.interface,
-            },
+            Some(()) => Self::leaves(hop, verdict),
             None => Self::stays(Verdict::RewriteFailed),
         }
     }
+}
+
+/// Gives a frame that leaves the MACs and tags of its way. In one place for all of them, which each program has once.
+#[inline(always)]
+pub fn depart(frame: &mut Frame, outcome: Outcome) -> Outcome {
+    match outcome.hop {
+        Some(hop) if address(frame, hop).is_none() => Outcome::stays(Verdict::RewriteFailed),
+        _ => outcome,
+    }
+}
+
+#[inline(always)]
+fn address(frame: &mut Frame, hop: &Hop) -> Option<()> {
+    match hop.tagging {
+        port::KEEP => {}
+        port::REPLACE => {
+            let mut tag = frame.view_mut::<4>(TAG_OFFSET)?;
+            tag.store(0, port::replaced(tag.load(0), hop.tag));
+        }
+        port::ADD => {
+            frame.move_start(-4)?;
+            frame.view_mut::<4>(TAG_OFFSET)?.store(0, hop.tag);
+        }
+        // The EtherType behind the tag is then where an untagged frame has it.
+        _ => frame.move_start(4)?,
+    }
+    rewrite::macs(frame, &hop.macs)
 }
 
 /// The one place that says what a verdict does.
@@ -53,8 +93,9 @@ pub fn action(outcome: Outcome) -> u32 {
         | Verdict::EchoReply
         | Verdict::TooBig
         | Verdict::TimeExceeded => {
+            let interface = outcome.hop.map_or(0, |hop| hop.interface);
             // SAFETY: a helper without preconditions.
-            unsafe { bpf_redirect(outcome.interface, 0) as u32 }
+            unsafe { bpf_redirect(interface, 0) as u32 }
         }
         Verdict::NoBackend
         | Verdict::NoNextHop
@@ -71,10 +112,12 @@ pub struct Journey<A> {
     pub source: A,
     pub destination: A,
     pub protocol: u8,
-    /// Where its headers start: only an untagged frame leaves directly.
+    /// Where its headers start.
     pub network: usize,
     /// Bytes of the IP packet.
     pub length: usize,
+    /// Whether the frame lies in one buffer.
+    pub is_linear: bool,
 }
 
 impl<A: Family> Journey<A> {
@@ -86,7 +129,8 @@ impl<A: Family> Journey<A> {
             destination,
             protocol: headers.tuple.protocol,
             network: headers.network,
-            length: frame.length() - headers.network,
+            length: headers.length,
+            is_linear: frame.is_linear(headers.frame_length()),
         }
     }
 }
@@ -104,18 +148,18 @@ pub fn next_hop<A: Family>(
     // SAFETY: this CPU's own element, and programs are not preempted by each other on it.
     let hop = unsafe { &mut *hop };
     let destination = journey.destination.to_words();
-    let ingress = frame.ingress();
-    if !hop.is_for(destination, ingress, control.hop_epoch) {
-        ask(frame, journey, hop);
+    let arrival = Arrival::new(frame.ingress(), Tags::read(frame, journey.network)?);
+    if !hop.is_for(destination, arrival, control.hop_epoch) {
+        hop.kind = Hop::STACK;
+        hop.mtu = Hop::ANY_MTU;
+        ask(frame, journey, arrival, hop);
         hop.destination = destination;
-        hop.ingress = ingress;
+        hop.arrival = arrival;
         hop.epoch = control.hop_epoch;
         hop.left = hop::PACKETS;
     }
     hop.left -= 1;
-    let leaves =
-        hop.kind != Hop::STACK && journey.network == ETHERNET_LENGTH && hop.takes(journey.length);
-    leaves.then_some(hop)
+    hop.takes(journey.length, journey.is_linear).then_some(hop)
 }
 
 /// What the way that [`next_hop`] has just looked up takes, if that is less than the packet has.
@@ -126,20 +170,26 @@ pub fn lack_of_room<A: Family>(
     place: u32,
 ) -> Option<usize> {
     let hop = cache.get(place & (hop::PLACES - 1))?;
-    let is_narrow = hop.mtu != Hop::ANY_MTU && !hop.takes(journey.length);
+    let is_narrow = hop.mtu != Hop::ANY_MTU && !hop.has_room(journey.length);
     is_narrow.then_some(usize::from(hop.mtu))
 }
 
 /// Asks the kernel. Whatever it cannot say goes up the stack, which resolves neighbours, delivers locally and
 /// tells senders about packets too big.
 #[inline(always)]
-fn ask<A: Family>(frame: &Frame, journey: &Journey<A>, hop: &mut Hop) {
+fn ask<A: Family>(
+    frame: &Frame,
+    journey: &Journey<A>,
+    arrival: Arrival,
+    hop: &mut Hop,
+) -> Option<()> {
     stats::event(Event::HopAsked);
+    let device = device(arrival)?;
     // SAFETY: integers only; all zero is a value.
     let mut lookup: FibLookup = unsafe { core::mem::zeroed() };
     lookup.family = A::FAMILY;
     lookup.l4_protocol = journey.protocol;
-    lookup.ifindex = frame.ingress();
+    lookup.ifindex = device;
     lookup.__bindgen_anon_3.ipv6_src = journey.source.to_words();
     lookup.__bindgen_anon_4.ipv6_dst = journey.destination.to_words();
     // Fits any MTU, and makes kernels since 5.12 answer with the one of the way.
@@ -153,29 +203,44 @@ fn ask<A: Family>(frame: &Frame, journey: &Journey<A>, hop: &mut Hop) {
             0,
         )
     };
-    hop.kind = Hop::STACK;
-    hop.mtu = Hop::ANY_MTU;
-    let port_mtu = PORTS.get(lookup.ifindex).copied().unwrap_or_default();
     if answer != 0 {
-        return;
+        return None;
     }
+    let (port, home) = (PORTS.get(lookup.ifindex)?, PORTS.get(device)?);
     // SAFETY: both arms are a u16.
     let mtu = unsafe { lookup.__bindgen_anon_1.mtu_result };
-    if mtu != 1 {
-        hop.mtu = mtu;
-    } else if port_mtu != 0 {
-        hop.mtu = port_mtu as u16;
-    }
-    if port_mtu == 0 {
-        return;
-    }
-    hop.kind = if lookup.ifindex == frame.ingress() {
-        Hop::SAME
-    } else {
-        Hop::OTHER
-    };
-    hop.interface = lookup.ifindex;
+    hop.mtu = if mtu == 1 { port.mtu as u16 } else { mtu };
+    hop.tagging = port::tagging(arrival.tags, port.tags)?;
+    hop.tag = port.tags.word();
+    hop.interface = port.through;
     let [a, b, c, d, e, f] = lookup.dmac;
     let [g, h, i, j, k, l] = lookup.smac;
     hop.macs = [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_ne_bytes);
+    hop.kind = kind(port, home);
+    Some(())
+}
+
+/// The interface that a frame counts as having come in by.
+#[inline(always)]
+fn device(arrival: Arrival) -> Option<u32> {
+    if let Some(device) = DEVICES.get_ptr(arrival) {
+        // SAFETY: a live element of a preallocated map, copied at once.
+        return Some(unsafe { *device });
+    }
+    (arrival.tags == Tags::NONE).then(|| arrival.interface)
+}
+
+#[inline(always)]
+fn kind(port: &Port, home: &Port) -> u8 {
+    if port.mtu == 0 {
+        Hop::STACK
+    } else if port.through == home.through {
+        Hop::SAME
+    } else if port.flags & Port::REDIRECT == 0 {
+        Hop::STACK
+    } else if port.flags & Port::LARGE == 0 {
+        Hop::OTHER_LINEAR
+    } else {
+        Hop::OTHER
+    }
 }

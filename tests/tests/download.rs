@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use shunt_tests::{
     Family, Protocol,
     config::Config,
-    daemon::{Daemon, verdicts},
+    daemon::{Daemon, verdict, verdicts},
     needs,
     process::Process,
     scratch::Scratch,
@@ -33,21 +34,76 @@ fn size() -> u64 {
 
 #[test]
 fn from_a_process_on_this_host() {
-    arrives_whole(Shape::Local, Family::V4);
+    let topology = Topology::new(Shape::Local, 2).unwrap();
+    arrives_whole(&topology, Family::V4, "");
 }
 
 #[test]
 fn from_a_container_behind_a_bridge() {
-    arrives_whole(Shape::Bridge, Family::V6);
+    let topology = Topology::new(Shape::Bridge, 2).unwrap();
+    arrives_whole(&topology, Family::V6, "");
 }
 
 #[test]
 fn from_another_host() {
-    arrives_whole(Shape::Gateway, Family::V6);
+    let topology = Topology::new(Shape::Gateway, 2).unwrap();
+    arrives_whole(&topology, Family::V6, "");
 }
 
-fn arrives_whole(shape: Shape, family: Family) {
-    let topology = Topology::new(shape, 2).unwrap();
+#[test]
+fn in_frames_larger_than_a_page_through_the_kernel() {
+    needs!(needs::kernel("5.18"));
+    let topology = wide_topology();
+    let status = arrives_whole(&topology, Family::V4, "xdp_mode = \"native\"");
+    are_large(verdict(&status, "reply_stack"));
+}
+
+#[test]
+fn in_frames_larger_than_a_page_straight_from_xdp() {
+    // Before, the kernel drops such frames.
+    needs!(needs::kernel("6.3"));
+    let topology = wide_topology();
+    // A veth takes frames from XDP where its peer has GRO.
+    for (host, device) in [(&topology.client, "eth0"), (topology.switch(), "port0")] {
+        host.run("ethtool", &["-K", device, "gro", "on"]).unwrap();
+    }
+    let options = "xdp_mode = \"native\"\nredirect = \"always\"";
+    let status = arrives_whole(&topology, Family::V6, options);
+    are_large(verdict(&status, "reply_redirect"));
+}
+
+/// Backends on other hosts, every link as wide as is common.
+fn wide_topology() -> Topology {
+    let topology = Topology::new(Shape::Gateway, 2).unwrap();
+    let backends = topology
+        .backends
+        .iter()
+        .map(|backend| (&backend.netns, "eth0"));
+    let ports = ["port0", "port1", "port2", "br0"].map(|port| (topology.switch(), port));
+    [
+        (&topology.client, "eth0"),
+        (&topology.lb, "eth0"),
+        (&topology.lb, "eth1"),
+    ]
+    .into_iter()
+    .chain(ports)
+    .chain(backends)
+    .for_each(|(host, device)| host.ip(&format!("link set {device} mtu 9000")).unwrap());
+    topology
+}
+
+/// The bytes arrived in so many frames, too few for small ones.
+fn are_large(frames: u64) {
+    let most = size() / 8_000;
+    let least = size() / 9_000;
+    assert!(
+        (least..most).contains(&frames),
+        "{frames} frames, expected {least} to {most}"
+    );
+}
+
+fn arrives_whole(topology: &Topology, family: Family, options: &str) -> Value {
+    let shape = topology.shape;
     let scratch = Scratch::new("download").unwrap();
     // nginx's workers are not root.
     std::fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).unwrap();
@@ -61,7 +117,9 @@ fn arrives_whole(shape: Shape, family: Family) {
     let service = topology
         .service("files", Protocol::Tcp, family, PORT)
         .health("type = \"http\"\npath = \"/file\"\ninterval = \"200ms\"");
-    let config = Config::new(topology.interfaces()).service(service);
+    let config = Config::new(topology.interfaces())
+        .daemon(options)
+        .service(service);
     let mut daemon = Daemon::start(&topology.lb, &config).unwrap();
     daemon
         .wait_status("both are up", Duration::from_secs(20), |status| {
@@ -94,6 +152,7 @@ fn arrives_whole(shape: Shape, family: Family) {
     );
     // Segmentation offload makes a packet of up to 64 KiB (IPv6 jumbo frames aside) of many segments.
     assert!(replies >= bytes / (512 << 10), "{status:#}");
+    status
 }
 
 /// Bytes that repeat only after longer than any window: a linear congruential generator (Knuth's MMIX).

@@ -60,7 +60,7 @@ impl IpHeader for V4 {
         if version_and_length >> 4 != 4
             || header < V4_LENGTH
             || total < header
-            || network + total > packet.length()
+            || !packet.has(network + total)
         {
             return Err(Skip::Malformed);
         }
@@ -112,7 +112,7 @@ impl IpHeader for V6 {
     fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip<Self>, Skip> {
         let ip = packet.view::<V6_LENGTH>(network).ok_or(Skip::Malformed)?;
         let payload = usize::from(u16::from_be(ip.load(4)));
-        if ip.load::<u8>(0) >> 4 != 6 || network + V6_LENGTH + payload > packet.length() {
+        if ip.load::<u8>(0) >> 4 != 6 || !packet.has(network + V6_LENGTH + payload) {
             return Err(Skip::Malformed);
         }
         let mut protocol: u8 = ip.load(6);

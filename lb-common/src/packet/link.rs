@@ -11,8 +11,9 @@ const TAG_LENGTH: usize = 4;
 const TAGS: usize = 2;
 
 const ETHERTYPE_OFFSET: usize = 12;
-const VLAN: u16 = EtherType::Ieee8021q as u16;
-const SERVICE_VLAN: u16 = EtherType::Ieee8021ad as u16;
+/// EtherTypes of tags: 802.1Q, and 802.1ad's outer one. Network byte order, as all of them.
+pub const VLAN: u16 = EtherType::Ieee8021q as u16;
+pub const SERVICE_VLAN: u16 = EtherType::Ieee8021ad as u16;
 
 /// The EtherType (network byte order) behind any tags, and the offset of what follows it.
 #[inline(always)]

@@ -13,7 +13,7 @@ pub use fragment::Fragment;
 pub(crate) use icmp::quote;
 pub use icmp::{ICMP_LENGTH, Icmp, Quoted};
 pub use ip::IpHeader;
-pub use link::{ETHERNET_LENGTH, network_layer};
+pub use link::{ETHERNET_LENGTH, SERVICE_VLAN, VLAN, network_layer};
 pub use view::{View, ViewMut, Word};
 
 use self::transport::Ports;
@@ -21,8 +21,8 @@ use crate::flow::{Closing, Tuple};
 
 /// A packet's bytes. Offsets count from the start of the frame.
 pub trait Packet {
-    /// Bytes of the whole packet, of which not all need be readable.
-    fn length(&self) -> usize;
+    /// Whether the packet has this many bytes, of which not all need be readable.
+    fn has(&self, bytes: usize) -> bool;
     /// The `N` bytes at `offset`, checked once for all that is read of them; `None` past the readable end.
     fn view<const N: usize>(&self, offset: usize) -> Option<View<'_, N>>;
     /// The same offset, at most `MASK`, of which the kernel's verifier knows no more than that.
@@ -74,6 +74,14 @@ pub struct Headers<A> {
     pub flags: u8,
     /// TTL or hop limit.
     pub ttl: u8,
+}
+
+impl<A> Headers<A> {
+    /// Bytes of the frame, without what follows the IP packet.
+    #[inline(always)]
+    pub const fn frame_length(&self) -> usize {
+        self.network + self.length
+    }
 }
 
 pub const FIN: u8 = 0x01;
@@ -174,8 +182,8 @@ pub fn parse<A: Icmp, P: Packet>(packet: &P, network: usize) -> Result<Headers<A
 pub struct Frame<'a>(pub &'a mut [u8]);
 
 impl Packet for Frame<'_> {
-    fn length(&self) -> usize {
-        self.0.len()
+    fn has(&self, bytes: usize) -> bool {
+        bytes <= self.0.len()
     }
 
     fn view<const N: usize>(&self, offset: usize) -> Option<View<'_, N>> {

@@ -53,7 +53,7 @@ static RUNS: Array<[u32; 2]> = Array::with_max_entries(1, 0);
 #[map]
 static PROGRAM: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
-#[xdp]
+#[xdp(frags)]
 #[inline(always)]
 #[expect(clippy::needless_pass_by_value, reason = "the attribute's signature")]
 pub fn shunt_bench(ctx: XdpContext) -> u32 {
@@ -65,7 +65,7 @@ pub fn shunt_bench(ctx: XdpContext) -> u32 {
 }
 
 /// Does nothing but grow the head, where that is asked for.
-#[xdp]
+#[xdp(frags)]
 #[inline(always)]
 #[expect(clippy::needless_pass_by_value, reason = "the attribute's signature")]
 pub fn shunt_stub(ctx: XdpContext) -> u32 {

@@ -1,9 +1,4 @@
-use lb_common::{
-    packet::{Headers, Packet as _},
-    rewrite,
-    service::Control,
-    verdict::Verdict,
-};
+use lb_common::{packet::Headers, service::Control, verdict::Verdict};
 
 use crate::{
     answer::Refused,
@@ -19,7 +14,7 @@ use crate::{
 /// its neighbour entry fresh.
 #[inline(always)]
 pub fn forward<A: Family>(
-    frame: &mut Frame,
+    frame: &Frame,
     headers: &Headers<A>,
     chosen: &Chosen,
     control: &Control,
@@ -35,7 +30,6 @@ pub fn forward<A: Family>(
         super::too_big(&journey, chosen, 0, Verdict::NoNextHop)?;
         return Ok(Outcome::stays(Verdict::NoNextHop));
     };
-    stats::forwarded(id, frame.length());
-    let changed = rewrite::macs(frame, &hop.macs);
-    Ok(Outcome::leaves(changed, hop, super::verdict(hop)))
+    stats::forwarded(id, headers.frame_length());
+    Ok(Outcome::leaves(hop, super::verdict(hop)))
 }

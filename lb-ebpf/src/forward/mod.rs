@@ -86,12 +86,11 @@ fn verdict(hop: &Hop) -> Verdict {
 pub fn route<A: Family>(
     frame: &mut Frame,
     headers: &Headers<A>,
-    hop: &Hop,
+    hop: &'static Hop,
     verdict: Verdict,
 ) -> Outcome {
-    let changed = rewrite::decrement_ttl::<A, _>(frame, headers.network, headers.ttl)
-        .and_then(|()| rewrite::macs(frame, &hop.macs));
-    Outcome::leaves(changed, hop, verdict)
+    let changed = rewrite::decrement_ttl::<A, _>(frame, headers.network, headers.ttl);
+    Outcome::leaves_changed(changed, hop, verdict)
 }
 
 /// To the sender of a packet on its last hop.

@@ -1,5 +1,5 @@
 use lb_common::{
-    packet::{Headers, Packet as _},
+    packet::Headers,
     rewrite::{self, End},
     service::Control,
     verdict::Verdict,
@@ -30,7 +30,7 @@ pub fn forward<A: Family>(
         return Err(super::LAST_HOP);
     }
     reverse::expect(headers, id, backend);
-    stats::forwarded(id, frame.length());
+    stats::forwarded(id, headers.frame_length());
     if rewrite::endpoint(frame, headers, End::Destination, address, backend.port).is_none() {
         return Ok(Outcome::stays(Verdict::RewriteFailed));
     }

@@ -2,7 +2,7 @@ use lb_common::{
     backend::Forward,
     encap::{self, Outer, Tunnel, UDP_LENGTH},
     flow::UDP,
-    packet::{Headers, Packet as _},
+    packet::Headers,
     rewrite,
     service::Control,
     verdict::Verdict,
@@ -38,6 +38,7 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
         protocol: if is_gue { UDP } else { A::AS_PAYLOAD },
         network: headers.network,
         length: headers.length + overhead,
+        is_linear: frame.is_linear(headers.frame_length()),
     };
     let place = chosen.id.index();
     let hop = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, place);
@@ -50,7 +51,7 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
     if hop.is_none() && inner.dont_fragment {
         super::too_big(&journey, chosen, overhead, Verdict::NoRoom)?;
     }
-    stats::forwarded(chosen.id, frame.length());
+    stats::forwarded(chosen.id, headers.frame_length());
     let outer = Outer {
         source,
         destination,
@@ -67,8 +68,7 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
     let Some(hop) = hop else {
         return Ok(Outcome::stays(Verdict::ForwardStack));
     };
-    let changed = rewrite::macs(frame, &hop.macs);
-    Ok(Outcome::leaves(changed, hop, super::verdict(hop)))
+    Ok(Outcome::leaves(hop, super::verdict(hop)))
 }
 
 #[inline(always)]

@@ -8,16 +8,22 @@ use tokio::sync::mpsc;
 /// Changes within this time are reported as one.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// `RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE` of linux/rtnetlink.h.
-const GROUPS: u32 = 0x1 | 0x4 | 0x40 | 0x400;
+/// Bits of `RTMGRP_…` of linux/rtnetlink.h.
+#[derive(Clone, Copy, Debug)]
+pub struct Groups(u32);
 
-/// Sends a word whenever routes, neighbours or links of the host may have changed, until the receiver goes.
+/// Neighbours, and routes of both families.
+pub const ROUTES: Groups = Groups(0x4 | 0x40 | 0x400);
+/// Interfaces.
+pub const LINKS: Groups = Groups(0x1);
+
+/// Sends a word whenever what `groups` are about may have changed, until the receiver goes.
 ///
 /// # Errors
 /// The kernel does not let this process listen.
-pub fn watch() -> io::Result<mpsc::Receiver<()>> {
+pub fn watch(groups: Groups) -> io::Result<mpsc::Receiver<()>> {
     let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
-    socket.socket_mut().bind(&SocketAddr::new(0, GROUPS))?;
+    socket.socket_mut().bind(&SocketAddr::new(0, groups.0))?;
     let (changed, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         loop {
@@ -25,7 +31,7 @@ pub fn watch() -> io::Result<mpsc::Receiver<()>> {
             if let Err(error) = socket.recv_from_full().await
                 && error.raw_os_error() != Some(libc::ENOBUFS)
             {
-                tracing::warn!(%error, "routes and neighbours are not watched any more");
+                tracing::warn!(%error, ?groups, "changes of the host's network are not watched any more");
                 return;
             }
             tokio::time::sleep(QUIET).await;

@@ -13,7 +13,7 @@
 //! | [`ids`], [`tables`] | which ids and tables are in use? |
 //! | [`writer`] | what does the datapath hold, and who changes it? |
 //! | [`probes`] | which backends are being checked? |
-//! | [`hops`] | did routes or neighbours change? |
+//! | [`hops`] | did routes, neighbours or interfaces change? |
 //! | [`handle`] | how do other tasks ask? |
 //! | [`status`] | what is there to see? |
 
@@ -101,17 +101,15 @@ impl<D: Dataplane> Controller<D> {
         tokio::pin!(stop);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut routes = hops::watch()
-            .inspect_err(|error| {
-                tracing::warn!(%error, "routes and neighbours are not watched; changes are seen within some hundred packets");
-            })
-            .ok();
+        let mut routes = watched(hops::ROUTES);
+        let mut links = watched(hops::LINKS);
         loop {
             tokio::select! {
                 () = &mut stop => return self.writer.into_dataplane(),
                 Some(observation) = self.observations.recv() => self.observe(observation),
                 Some(command) = self.commands.recv() => self.obey(command),
                 Some(()) = changed(&mut routes) => self.forget_next_hops(),
+                Some(()) = changed(&mut links) => self.heed_interfaces(),
                 _ = tick.tick() => self.keep_house(),
             }
         }
@@ -219,6 +217,17 @@ impl<D: Dataplane> Controller<D> {
         Ok(self.walk.1.clone())
     }
 
+    fn heed_interfaces(&mut self) {
+        if let Err(error) = self.writer.dataplane().heed_interfaces() {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            tracing::warn!(
+                error,
+                "packets of new VLAN devices leave through the kernel"
+            );
+        }
+        self.forget_next_hops();
+    }
+
     fn forget_next_hops(&mut self) {
         if let Err(error) = self.writer.dataplane().forget_next_hops() {
             tracing::warn!(%error, "next hops may be stale for some hundred packets");
@@ -249,6 +258,14 @@ fn report(member: &Member, transition: Transition) {
     } else {
         tracing::warn!(service, backend, check, "backend is down");
     }
+}
+
+fn watched(groups: hops::Groups) -> Option<mpsc::Receiver<()>> {
+    hops::watch(groups)
+        .inspect_err(|error| {
+            tracing::warn!(%error, ?groups, "the host's network is not watched; changes of routes are seen within some hundred packets");
+        })
+        .ok()
 }
 
 async fn changed(routes: &mut Option<mpsc::Receiver<()>>) -> Option<()> {

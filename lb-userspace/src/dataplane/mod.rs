@@ -234,6 +234,8 @@ pub trait Dataplane: Send {
     /// Walks the recorded flows, forgets idle ones, and says what the others still name.
     fn recorded(&mut self) -> Result<Recorded, DataplaneError>;
     fn counters(&self) -> Result<Counters, DataplaneError>;
+    /// Reads the host's interfaces again: VLAN devices and members of bonds may have come or gone, MTUs changed.
+    fn heed_interfaces(&mut self) -> Result<(), DataplaneError>;
     /// Makes the datapath ask the kernel for next hops again.
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError>;
 }

@@ -17,6 +17,7 @@ use aya::{
 use lb_common::{
     backend::{BackendId, BackendState},
     layout,
+    port::Port,
     slot::Slot,
 };
 use lb_userspace::{
@@ -186,9 +187,16 @@ fn open() -> anyhow::Result<BpfDataplane> {
     let path = pins
         .join(format!("maps-v{}", layout::VERSION))
         .join(layout::PORTS);
-    let mut ports: Array<_, u32> = Array::try_from(Map::Array(MapData::from_pin(path)?))?;
+    let mut ports: Array<_, Port> = Array::try_from(Map::Array(MapData::from_pin(path)?))?;
     for side in Side::BOTH {
-        ports.set(side.index(), MTU, 0)?;
+        let through = side.index();
+        let port = Port {
+            mtu: MTU,
+            through,
+            flags: Port::REDIRECT,
+            ..Port::default()
+        };
+        ports.set(through, port, 0)?;
     }
     Ok(dataplane)
 }

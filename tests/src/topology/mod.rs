@@ -164,6 +164,16 @@ impl Topology {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
+    /// What the backends of [`Shape::Gateway`] are plugged into: `br0`, with `port1`, … to them and `port0` to `lb`.
+    ///
+    /// # Panics
+    /// The other shapes have none.
+    pub fn switch(&self) -> &Netns {
+        self.switch
+            .as_ref()
+            .unwrap_or_else(|| panic!("{:?} has no switch", self.shape))
+    }
+
     /// Takes the VIPs from the loopback of the load balancer.
     pub fn remove_vips(&self) -> anyhow::Result<()> {
         self.lb

@@ -3,7 +3,7 @@
 use lb_common::verdict::{Event, Verdict};
 
 use crate::support::{
-    packet::{ACK, Layer, PSH, Packet, SERVICE_VLAN, SYN, VLAN},
+    packet::{ACK, Layer, PSH, Packet, SYN},
     plan::{self, Host, Kind, Port},
     row::Row,
 };
@@ -17,7 +17,6 @@ pub fn rows(kind: Kind) -> Vec<Row> {
     let mut rows = ways(kind);
     rows.extend(sizes(kind));
     rows.extend(hops(kind));
-    rows.extend(tags(kind));
     rows.extend(checksums(kind));
     rows.extend(events(kind));
     rows
@@ -35,7 +34,8 @@ pub fn to_port(kind: Kind, description: &str, port: Port, packet: &Packet) -> Ro
     let (host, verdict) = match port {
         Port::Front => (Host::Front, Verdict::ForwardSame),
         Port::Back => (Host::Back, Verdict::ForwardOther),
-        Port::Shut => panic!("nothing leaves there"),
+        Port::Wide => (Host::Wide, Verdict::ForwardOther),
+        _ => panic!("nothing untagged leaves there"),
     };
     let sent = packet.clone().to(kind.backend(host)).routed(port, host);
     Row::new(kind, description, packet, verdict)
@@ -140,32 +140,6 @@ fn hops(kind: Kind) -> Vec<Row> {
             Host::Local,
             &packet.clone().ttl(0),
         ),
-    ]
-}
-
-fn tags(kind: Kind) -> Vec<Row> {
-    let packet = request(kind);
-    let three = packet.clone().tagged(&[SERVICE_VLAN, VLAN, VLAN]);
-    vec![
-        to_stack(
-            kind,
-            "one VLAN tag",
-            Host::Local,
-            &packet.clone().tagged(&[VLAN]),
-        ),
-        to_stack(
-            kind,
-            "one VLAN tag never leaves straight",
-            Host::Back,
-            &packet.clone().tagged(&[VLAN]),
-        ),
-        to_stack(
-            kind,
-            "two VLAN tags",
-            Host::Front,
-            &packet.tagged(&[SERVICE_VLAN, VLAN]),
-        ),
-        Row::new(kind, "three VLAN tags", &three, Verdict::NotOurs),
     ]
 }
 

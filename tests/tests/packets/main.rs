@@ -5,7 +5,9 @@
 //! |---|---|
 //! | [`forward`] | where a client's packet goes, and how it is changed |
 //! | [`stays`] | what is not forwarded: not ours, nobody there, no hops left |
-//! | [`headers`] | tags, options, extension headers, other protocols |
+//! | [`vlan`] | tags, arriving and leaving |
+//! | [`large`] | frames larger than a page |
+//! | [`headers`] | options, extension headers, other protocols |
 //! | [`fragments`] | packets in pieces |
 //! | [`malformed`] | headers that lie or end too early |
 //! | [`icmp`] | pings, and errors about flows |
@@ -22,6 +24,7 @@ mod forward;
 mod fragments;
 mod headers;
 mod icmp;
+mod large;
 mod malformed;
 mod reply;
 mod slots;
@@ -29,6 +32,7 @@ mod stays;
 mod support;
 mod torn;
 mod tunnels;
+mod vlan;
 
 use std::collections::BTreeSet;
 
@@ -36,7 +40,7 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 8] = [
+    let topics: [fn(Kind) -> Vec<Row>; 10] = [
         forward::rows,
         stays::rows,
         headers::rows,
@@ -46,6 +50,8 @@ fn rows() -> Vec<Row> {
         slots::rows,
         tunnels::rows,
         icmp::rows,
+        vlan::rows,
+        large::rows,
     ];
     topics
         .iter()

@@ -50,15 +50,24 @@ impl Case {
 
 /// A packet of the backend to the client.
 pub fn reply(kind: Kind) -> Packet {
-    Packet::new(kind, kind.backend(HERE), kind.client())
+    reply_of(kind, HERE)
+}
+
+pub fn reply_of(kind: Kind, host: Host) -> Packet {
+    Packet::new(kind, kind.backend(host), kind.client())
         .flags(ACK | PSH)
         .payload(b"here you are")
 }
 
 /// The client's first packet to the VIP.
 pub fn opened(kind: Kind) -> Step {
+    opened_by(kind, Verdict::ForwardOther)
+}
+
+/// The same, of a backend that is reached so.
+pub fn opened_by(kind: Kind, verdict: Verdict) -> Step {
     let packet = request(kind).flags(SYN);
-    Step::seen(Program::Xdp(Port::Front), packet, Verdict::ForwardOther)
+    Step::seen(Program::Xdp(Port::Front), packet, verdict)
 }
 
 /// A reply of the backend.

@@ -97,11 +97,25 @@ fn by_mac(kind: Kind) -> Vec<Row> {
         ),
         row("on this host", Host::Local, &packet, Verdict::NoNextHop),
         row(
-            "a VLAN tag",
+            "a VLAN tag, which goes",
             Host::Back,
             &packet.clone().tagged(&[VLAN]),
+            Verdict::ForwardOther,
+        )
+        .becomes(&at(Port::Back, Host::Back)),
+        row(
+            "an unknown VLAN's tag",
+            Host::Back,
+            &packet.clone().tagged(&[VLAN]).control(43),
             Verdict::NoNextHop,
         ),
+        row(
+            "a VLAN tag, which stays",
+            Host::Tagged,
+            &packet.clone().tagged(&[VLAN]),
+            Verdict::ForwardSame,
+        )
+        .becomes(&at(Port::Tagged, Host::Tagged).tagged(&[VLAN])),
     ]
 }
 

@@ -6,6 +6,7 @@
 use std::{
     ffi::CString,
     fs, io,
+    os::fd::{AsFd as _, AsRawFd as _},
     path::{Path, PathBuf},
 };
 
@@ -17,7 +18,7 @@ use aya::programs::{
     xdp::XdpMode as AttachMode,
 };
 
-use super::{links, object::Object, pins::Pins, qdisc};
+use super::{links, object::Object, pins::Pins, qdisc, refusal};
 use crate::{
     dataplane::{Attachment, Egress, Mode},
     desired::XdpMode,
@@ -91,7 +92,7 @@ fn attach_xdp(
         XdpMode::Native => &[Mode::Native],
         XdpMode::Generic => &[Mode::Generic],
     };
-    let mut refusal = None;
+    let mut refused = None;
     for &mode in modes {
         let flags = match mode {
             Mode::Native => AttachMode::Driver,
@@ -108,20 +109,28 @@ fn attach_xdp(
                  if it is not needed"
             ),
             Err(error) => {
+                let mut error = anyhow!(error);
+                if mode == Mode::Native {
+                    let fd = program.fd()?.as_fd().as_raw_fd();
+                    error = match refusal::words(index, fd) {
+                        Some(words) => anyhow!("the driver says: {words}"),
+                        None => error,
+                    };
+                }
                 if mode == Mode::Native && modes.len() > 1 {
-                    let reason = format!("{:#}", anyhow!(error));
+                    let reason = format!("{error:#}");
                     tracing::warn!(
                         interface = name,
                         reason,
                         "no native XDP here, using generic mode, which is slower"
                     );
                 } else {
-                    refusal = Some(error);
+                    refused = Some(error);
                 }
             }
         }
     }
-    Err(refusal.map_or_else(|| anyhow!("no mode left to try"), Into::into))
+    Err(refused.unwrap_or_else(|| anyhow!("no mode left to try")))
 }
 
 /// A link that cannot be adopted is of an interface that had this index before, and removed.

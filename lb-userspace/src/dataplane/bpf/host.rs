@@ -4,6 +4,8 @@ use std::{fs, io};
 
 const SIOCETHTOOL: libc::c_ulong = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 3;
+const ETHTOOL_GFLAGS: u32 = 0x25;
+const ETH_FLAG_RXVLAN: u32 = 1 << 8;
 
 /// `struct ethtool_drvinfo`: the command and the driver's name; the rest is not read.
 #[repr(C)]
@@ -11,6 +13,13 @@ struct DriverInfo {
     command: u32,
     driver: [u8; 32],
     rest: [u8; 160],
+}
+
+/// `struct ethtool_value`.
+#[repr(C)]
+struct Flags {
+    command: u32,
+    flags: u32,
 }
 
 /// The name of an interface's driver.
@@ -27,13 +36,16 @@ pub fn driver(interface: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&info.driver[..length]).into_owned())
 }
 
-/// The largest IP packet that an interface takes.
-pub fn mtu(interface: &str) -> io::Result<u32> {
+/// Whether VLAN tags are taken off what an interface receives, by its hardware or by a veth's peer: `rx-vlan-offload`.
+pub fn takes_tags_off(interface: &str) -> io::Result<bool> {
+    let mut value = Flags {
+        command: ETHTOOL_GFLAGS,
+        flags: 0,
+    };
     let mut request = request(interface)?;
-    ask(libc::SIOCGIFMTU, &mut request)?;
-    // SAFETY: what this request answers with.
-    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
-    u32::try_from(mtu).map_err(io::Error::other)
+    request.ifr_ifru.ifru_data = (&raw mut value).cast();
+    ask(SIOCETHTOOL, &mut request)?;
+    Ok(value.flags & ETH_FLAG_RXVLAN != 0)
 }
 
 fn request(interface: &str) -> io::Result<libc::ifreq> {

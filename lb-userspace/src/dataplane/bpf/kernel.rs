@@ -25,6 +25,16 @@ const OPTIONAL: &[(Version, &str, &str)] = &[
         "fragments that come before their first one are passed to the kernel",
     ),
     (
+        (5, 18),
+        "XDP on frames larger than a page",
+        "an interface with such an MTU has generic mode",
+    ),
+    (
+        (6, 3),
+        "XDP redirects of frames larger than a page",
+        "they leave by another interface through the kernel",
+    ),
+    (
         (6, 6),
         "tcx links",
         "the egress program is a filter of a clsact qdisc",

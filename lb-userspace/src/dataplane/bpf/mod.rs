@@ -5,9 +5,11 @@
 //! | [`kernel`] | what can this kernel do, and what is done without the rest? |
 //! | [`object`] | what is loaded? |
 //! | [`pins`], [`attach`], [`links`], [`qdisc`] | where does it stay, and which packets does it see? |
+//! | [`refusal`] | why does a driver take no program? |
+//! | [`interfaces`] | which interface is a frame of, and how does it leave by one? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
 //! | [`flows`], [`counters`], [`fragments`] | what do the programs tell? |
-//! | [`mapped`], [`batch`], [`wire`], [`host`] | how are maps, addresses and the host read? |
+//! | [`mapped`], [`batch`], [`wire`], [`netlink`], [`host`] | how are maps, addresses and the host read? |
 
 mod attach;
 mod backends;
@@ -17,13 +19,16 @@ mod filters;
 mod flows;
 mod fragments;
 mod host;
+mod interfaces;
 mod kernel;
 mod links;
 mod listeners;
 mod mapped;
+mod netlink;
 mod object;
 mod pins;
 mod qdisc;
+mod refusal;
 mod regions;
 mod tables;
 mod wire;
@@ -32,7 +37,7 @@ use std::{fmt, mem::offset_of, sync::atomic::Ordering};
 
 use anyhow::Context as _;
 use aya::{
-    maps::Array,
+    maps::HashMap,
     programs::{SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
@@ -40,20 +45,22 @@ use lb_common::{layout, service::Control};
 
 use self::{
     attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
-    listeners::Listeners, mapped::Mapped, object::Object, pins::Pins, tables::Tables,
+    interfaces::Interfaces, listeners::Listeners, mapped::Mapped, object::Object, pins::Pins,
+    tables::Tables,
 };
 pub use self::{
     fragments::Fragments,
     object::{BENCH_PROGRAMS, KernelLog},
 };
 use super::{Applied, Attachment, Counters, Dataplane, DataplaneError, Mode, Op, Recorded};
-use crate::desired::{DaemonSettings, Redirect};
+use crate::desired::DaemonSettings;
 
 /// The datapath in the kernel. It stays when this value goes, unless [`Self::detach`] is called.
 pub struct BpfDataplane {
     object: Object,
     pins: Pins,
     attached: Vec<Attached>,
+    interfaces: Interfaces,
     control: Mapped<Control>,
     listeners: Listeners,
     tables: Tables,
@@ -126,7 +133,12 @@ impl BpfDataplane {
         )?;
         let attached = attach::attach(&mut object, pins, &settings.interfaces, settings.xdp_mode)?;
         let fragments = open_fragments(&mut object, &attached, control.load(0).seed);
-        open_ports(&mut object, &attached, settings.redirect)?;
+        let interfaces = Interfaces::new(
+            &object.take_array(layout::PORTS)?,
+            HashMap::try_from(object.take_map(layout::DEVICES)?)?,
+            settings.redirect,
+            &attached,
+        )?;
         if is_adopted {
             tracing::info!(pins = %settings.pin_dir.display(), "took over the running datapath");
         }
@@ -135,6 +147,7 @@ impl BpfDataplane {
             object,
             pins: pins.clone(),
             attached,
+            interfaces,
             control,
             listeners,
             tables,
@@ -225,6 +238,12 @@ impl Dataplane for BpfDataplane {
             .map_err(|error| DataplaneError::kernel("reading counters", error))
     }
 
+    fn heed_interfaces(&mut self) -> Result<(), DataplaneError> {
+        self.interfaces
+            .refresh()
+            .map_err(|error| DataplaneError::kernel("reading the host's interfaces", error))
+    }
+
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError> {
         self.control
             .word32(0, offset_of!(Control, hop_epoch))
@@ -261,42 +280,6 @@ fn configure(control: &mut Mapped<Control>, settings: &DaemonSettings, is_adopte
     control
         .word32(0, offset_of!(Control, hop_epoch))
         .fetch_add(1, Ordering::AcqRel);
-}
-
-/// Says on which interfaces packets may be transmitted directly, and how large they may be there.
-fn open_ports(
-    object: &mut Object,
-    attached: &[Attached],
-    redirect: Redirect,
-) -> anyhow::Result<()> {
-    let mut ports: Array<_, u32> = Array::try_from(object.take_map(layout::PORTS)?)?;
-    for Attached { index, attachment } in attached {
-        let is_open = match redirect {
-            Redirect::Always => true,
-            Redirect::Never => false,
-            // The peer of a veth drops such packets unless it has an XDP program of its own.
-            Redirect::Auto => {
-                attachment.mode == Mode::Generic
-                    || host::driver(&attachment.interface).is_ok_and(|driver| driver != "veth")
-            }
-        };
-        if *index >= ports.len() {
-            tracing::warn!(
-                interface = attachment.interface,
-                index,
-                "transmits through the kernel: its index is too large"
-            );
-            continue;
-        }
-        let mtu = if is_open {
-            // The programs keep 16 bits of it.
-            host::mtu(&attachment.interface)?.min(u16::MAX.into())
-        } else {
-            0
-        };
-        ports.set(*index, mtu, 0)?;
-    }
-    Ok(())
 }
 
 /// Only behind a driver: in generic mode a packet that is put back and passed would meet the program again.

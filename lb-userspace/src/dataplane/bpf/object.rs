@@ -31,6 +31,7 @@ const PINNED: &[&str] = &[
     layout::BACKEND_FILTER,
     layout::FRAGMENTS,
     layout::PORTS,
+    layout::DEVICES,
     layout::VERDICTS,
     layout::EVENTS,
     layout::BACKEND_TRAFFIC,
@@ -43,6 +44,9 @@ const PINNED: &[&str] = &[
     layout::REVERSE_V4,
     layout::REVERSE_V6,
 ];
+
+/// The XDP program for frames that may lie in several buffers, and the one that kernels before 5.18 take.
+const XDP: [&str; 2] = ["shunt_xdp_frags", "shunt_xdp"];
 
 /// How much the programs say; what they do not say costs nothing, because the verifier removes it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, PartialOrd, clap::ValueEnum)]
@@ -61,6 +65,8 @@ pub enum KernelLog {
 #[derive(Debug)]
 pub struct Object {
     ebpf: Ebpf,
+    /// Which of [`XDP`] is loaded.
+    xdp: &'static str,
 }
 
 impl Object {
@@ -75,17 +81,16 @@ impl Object {
         let mut ebpf = loader
             .load(PROGRAMS)
             .context("loading the maps (this needs root, or CAP_BPF and CAP_NET_ADMIN)")?;
-        let xdp: &mut Xdp = program(&mut ebpf, "shunt_xdp")?.try_into()?;
-        xdp.load().context("the kernel refused the XDP program")?;
+        let xdp = load_xdp(&mut ebpf).context("the kernel refused the XDP program")?;
         let egress: &mut SchedClassifier = program(&mut ebpf, "shunt_egress")?.try_into()?;
         egress
             .load()
             .context("the kernel refused the tc egress program")?;
-        Ok(Self { ebpf })
+        Ok(Self { ebpf, xdp })
     }
 
     pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
-        Ok(program(&mut self.ebpf, "shunt_xdp")?.try_into()?)
+        Ok(program(&mut self.ebpf, self.xdp)?.try_into()?)
     }
 
     pub fn egress(&mut self) -> anyhow::Result<&mut SchedClassifier> {
@@ -110,6 +115,24 @@ impl Object {
     pub fn take_logger(&mut self) -> anyhow::Result<EbpfLogger<&'static dyn log::Log>> {
         EbpfLogger::init(&mut self.ebpf).context("reading the programs' log")
     }
+}
+
+/// The first that the kernel takes.
+fn load_xdp(ebpf: &mut Ebpf) -> anyhow::Result<&'static str> {
+    let [large, plain] = XDP;
+    let xdp: &mut Xdp = program(ebpf, large)?.try_into()?;
+    let Err(error) = xdp.load() else {
+        return Ok(large);
+    };
+    let error = anyhow!(error);
+    let xdp: &mut Xdp = program(ebpf, plain)?.try_into()?;
+    xdp.load()?;
+    // Had it been anything but frames in several buffers, both would have been refused.
+    tracing::debug!(
+        reason = format!("{error:#}"),
+        "no XDP on frames larger than a page"
+    );
+    Ok(plain)
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut aya::programs::Program> {

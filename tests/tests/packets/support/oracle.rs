@@ -36,15 +36,28 @@ enum Carries {
     },
 }
 
-/// Checks that `output` is a rewritten `input`: `input` is whole, nothing but an end's address and port, TTL, MACs
-/// and checksums differs, and every checksum is as right or wrong as before.
+/// Checks that `output` is a rewritten `input`: `input` is whole, nothing but an end's address and port, TTL, MACs, one VLAN
+/// tag and checksums differs, and every checksum is as right or wrong as before.
 pub fn check(input: &[u8], output: &[u8]) -> anyhow::Result<()> {
+    let input = &retagged(input, output)?;
     if output.len() > input.len() {
         return unwrap(input, output)
             .and_then(|unwrapped| compare(input, &unwrapped))
             .with_context(|| report::difference(input, output));
     }
     compare(input, output).with_context(|| report::difference(input, output))
+}
+
+/// `input` with the tags of `output`.
+fn retagged(input: &[u8], output: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let [from, to] = [input, output].map(|frame| {
+        let tags = frame[12..].chunks_exact(4).take(2);
+        12 + 4 * tags
+            .take_while(|tag| matches!(tag[..2], [0x81, 0x00] | [0x88, 0xa8]))
+            .count()
+    });
+    ensure!(from.abs_diff(to) <= 4, "more than one tag came or went");
+    Ok([&input[..12], &output[12..to], &input[from..]].concat())
 }
 
 /// What is inside of a tunnel's packet, behind the link header of the input.

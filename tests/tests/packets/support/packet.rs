@@ -31,6 +31,7 @@ pub struct Packet {
     destination: SocketAddr,
     macs: [[u8; 6]; 2],
     tags: Vec<u16>,
+    control: u16,
     ttl: u8,
     options: Vec<u8>,
     extensions: Vec<Extension>,
@@ -75,6 +76,8 @@ impl Packet {
             destination,
             macs: [[2, 0, 0, 0, 9, 1], [2, 0, 0, 0, 9, 2]],
             tags: Vec::new(),
+            // Priority 1, VLAN 42.
+            control: 0x202a,
             ttl: TTL,
             options: Vec::new(),
             extensions: Vec::new(),
@@ -123,6 +126,11 @@ impl Packet {
             tags: tags.to_vec(),
             ..self
         }
+    }
+
+    /// With this in each of its tags: three bits of priority, one of drop eligibility, twelve of the VLAN.
+    pub fn control(self, control: u16) -> Self {
+        Self { control, ..self }
     }
 
     /// With IPv4 options.
@@ -218,8 +226,7 @@ impl Packet {
         let mut bytes = self.macs.concat();
         for tag in &self.tags {
             bytes.extend(tag.to_be_bytes());
-            // Priority 1, VLAN 42.
-            bytes.extend([0x20, 42]);
+            bytes.extend(self.control.to_be_bytes());
         }
         let whole = self.fragmentable_part();
         let range = self

@@ -17,6 +17,7 @@ use lb_common::{
     flow::{FlowRecord, ReverseRecord, Seen, Tuple},
     fragment::{self, FragmentEntry},
     layout,
+    port::{Arrival, Port},
     verdict::{Event, Verdict},
 };
 
@@ -54,10 +55,17 @@ fn totals(map: &PerCpuArray<MapData, u64>, count: u32) -> anyhow::Result<Vec<u64
         .collect()
 }
 
-/// Says that packets of up to `mtu` bytes may be transmitted on an interface, as attaching to it does; none with 0.
-pub fn open_port(pins: &Path, index: u32, mtu: u32) -> anyhow::Result<()> {
-    let mut ports: Array<_, u32> = Array::try_from(Map::Array(open(pins, layout::PORTS)?))?;
-    Ok(ports.set(index, mtu, 0)?)
+/// Says how frames leave by an interface, as attaching to it does.
+pub fn open_port(pins: &Path, index: u32, port: Port) -> anyhow::Result<()> {
+    let mut ports: Array<_, Port> = Array::try_from(Map::Array(open(pins, layout::PORTS)?))?;
+    Ok(ports.set(index, port, 0)?)
+}
+
+/// Says that frames that come in so are of the interface `index`.
+pub fn name_device(pins: &Path, arrival: Arrival, index: u32) -> anyhow::Result<()> {
+    let map = Map::HashMap(open(pins, layout::DEVICES)?);
+    let mut devices: HashMap<_, Arrival, u32> = HashMap::try_from(map)?;
+    Ok(devices.insert(arrival, index, 0)?)
 }
 
 /// What is remembered of flows, in both families.

@@ -5,8 +5,13 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use lb_common::backend::BackendId;
+use lb_common::{
+    backend::BackendId,
+    port::{self, Tags},
+};
 use lb_userspace::desired::Protocol;
+
+use super::packet::{SERVICE_VLAN, VLAN};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Family {
@@ -69,7 +74,7 @@ impl Kind {
     }
 
     pub fn id_of(self, host: Host, generation: u16) -> BackendId {
-        BackendId::new(1 + self.pool() * 16 + host as u16, generation)
+        BackendId::new(1 + self.pool() * 32 + host as u16, generation)
     }
 }
 
@@ -99,10 +104,27 @@ pub enum Port {
     Back = 20,
     /// Not one to transmit on.
     Shut = 30,
+    /// Stand for VLAN devices on the front: VLAN 42, service VLAN 7, and VLAN 42 in service VLAN 42.
+    Tagged = 40,
+    Service = 50,
+    Double = 60,
+    /// Takes frames larger than a page.
+    Wide = 70,
+    /// The same, but not from other interfaces.
+    Linear = 80,
 }
 
 impl Port {
-    pub const ALL: [Self; 3] = [Self::Front, Self::Back, Self::Shut];
+    pub const ALL: [Self; 8] = [
+        Self::Front,
+        Self::Back,
+        Self::Shut,
+        Self::Tagged,
+        Self::Service,
+        Self::Double,
+        Self::Wide,
+        Self::Linear,
+    ];
     /// What fits through [`Self::Back`].
     pub const BACK_MTU: usize = 1400;
 
@@ -118,7 +140,41 @@ impl Port {
     pub const fn mtu(self) -> usize {
         match self {
             Self::Back => Self::BACK_MTU,
-            Self::Front | Self::Shut => 1500,
+            Self::Wide | Self::Linear => 9000,
+            Self::Front | Self::Shut | Self::Tagged | Self::Service | Self::Double => 1500,
+        }
+    }
+
+    /// The tags of its frames on the front, if it stands for a VLAN device.
+    pub fn tags(self) -> Option<Tags> {
+        let tag = |protocol: u16, id: u16| Tags::one(protocol.to_be(), id.to_be());
+        match self {
+            Self::Tagged => Some(tag(VLAN, 42)),
+            Self::Service => Some(tag(SERVICE_VLAN, 7)),
+            Self::Double => Some(tag(SERVICE_VLAN, 42).around(tag(VLAN, 42))),
+            _ => None,
+        }
+    }
+
+    /// As the daemon tells the programs.
+    pub fn told(self) -> port::Port {
+        let mtu = if self.is_open() { self.mtu() } else { 0 };
+        let through = if self.tags().is_some() {
+            Self::Front
+        } else {
+            self
+        };
+        let large = if matches!(self, Self::Linear) {
+            0
+        } else {
+            port::Port::LARGE
+        };
+        port::Port {
+            mtu: mtu as u32,
+            through: through as u32,
+            tags: self.tags().unwrap_or_default(),
+            flags: port::Port::REDIRECT | large,
+            padding: 0,
         }
     }
 }
@@ -145,26 +201,42 @@ pub enum Host {
     Cold,
     /// One behind the interface that is not transmitted on.
     Shut,
+    /// One each behind the other interfaces.
+    Tagged,
+    Service,
+    Double,
+    Wide,
+    Linear,
     /// An address that nothing is configured for.
     Stranger,
 }
 
 impl Host {
-    pub const BACKENDS: [Self; 6] = [
+    pub const BACKENDS: [Self; 11] = [
         Self::Local,
         Self::Front,
         Self::Back,
         Self::Other,
         Self::Cold,
         Self::Shut,
+        Self::Tagged,
+        Self::Service,
+        Self::Double,
+        Self::Wide,
+        Self::Linear,
     ];
-    pub const NEIGHBOURS: [Self; 6] = [
+    pub const NEIGHBOURS: [Self; 11] = [
         Self::Client,
         Self::NearClient,
         Self::Front,
         Self::Back,
         Self::Other,
         Self::Shut,
+        Self::Tagged,
+        Self::Service,
+        Self::Double,
+        Self::Wide,
+        Self::Linear,
     ];
 
     /// The interface it is behind; `None` for what is not on a wire.
@@ -173,6 +245,11 @@ impl Host {
             Self::Client | Self::ColdClient | Self::Front => Some(Port::Front),
             Self::NearClient | Self::Back | Self::Other | Self::Cold => Some(Port::Back),
             Self::Shut => Some(Port::Shut),
+            Self::Tagged => Some(Port::Tagged),
+            Self::Service => Some(Port::Service),
+            Self::Double => Some(Port::Double),
+            Self::Wide => Some(Port::Wide),
+            Self::Linear => Some(Port::Linear),
             Self::Vip | Self::Local | Self::Stranger => None,
         }
     }

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use aya::programs::{TestRun as _, TestRunOptions};
 use lb_common::{
     backend::{BackendId, BackendState},
+    port::Arrival,
     slot::Slot,
     verdict::{Event, Verdict},
 };
@@ -81,11 +82,16 @@ impl World {
         namespace::enter()?;
         let pins = Path::new(namespace::BPF_FS).join("shunt");
         let start = Instant::now();
-        let dataplane = BpfDataplane::open(&settings(pins.clone()), KernelLog::Off)?;
-        println!("loaded in {} ms", start.elapsed().as_millis());
+        let mut dataplane = BpfDataplane::open(&settings(pins.clone()), KernelLog::Off)?;
+        let took = start.elapsed().as_millis();
+        let verified = dataplane.xdp()?.info()?.verified_instruction_count();
+        println!("loaded in {took} ms; the verifier walked {verified:?} instructions");
         for port in Port::ALL {
-            let mtu = if port.is_open() { port.mtu() } else { 0 };
-            pinned::open_port(&pins, port as u32, mtu as u32)?;
+            pinned::open_port(&pins, port as u32, port.told())?;
+            if let Some(tags) = port.tags() {
+                let arrival = Arrival::new(Port::Front as u32, tags);
+                pinned::name_device(&pins, arrival, port as u32)?;
+            }
         }
         let mut world = Self {
             has_ingress: needs::kernel("5.15").is_ok(),
