@@ -111,7 +111,7 @@ impl Packet for Skb {
 
     #[inline(always)]
     fn reach(&self, bytes: usize) {
-        let length = self.length();
+        let length = self.ctx.len() as usize;
         let wanted = if length < bytes { length } else { bytes };
         if self.ctx.data() + wanted > self.ctx.data_end() {
             // What stays out of reach is then found malformed and left alone.
