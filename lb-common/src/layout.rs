@@ -1,7 +1,7 @@
 //! Names and sizes of the maps, the same for the object file, the pins and the daemon.
 
 /// Raised with every change to a map's meaning: a daemon adopts only pins of its own version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub const CONTROL: &str = "CONTROL";
 pub const LISTENERS_V4: &str = "LISTENERS_V4";

@@ -56,7 +56,7 @@ fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
     if let Some(pool) = steer::service(&headers.tuple, control) {
         return forward::packet(frame, &headers, pool, control);
     }
-    reverse::heed_direct(&headers);
+    reverse::heed_direct(&headers, control);
     reply(frame, &headers, control)
 }
 

@@ -1,11 +1,6 @@
 //! The table of listeners: an exact-match table in an array, in two halves of which one is in use.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::atomic::Ordering,
-};
+use std::{collections::BTreeMap, io, net::IpAddr, sync::atomic::Ordering};
 
 use aya::{Pod, maps::MapData};
 use lb_common::{
@@ -50,7 +45,7 @@ impl Listeners {
     ) -> Result<(), DataplaneError> {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (listener, &pool) in listeners {
-            match listener.address.ip() {
+            match listener.address.ip {
                 IpAddr::V4(vip) => v4.push(entry(wire::v4(vip), listener, pool)),
                 IpAddr::V6(vip) => v6.push(entry(wire::v6(vip), listener, pool)),
             }
@@ -61,8 +56,14 @@ impl Listeners {
         }
         // A program may still read the half that the last change left.
         wait_for_programs();
-        switch(&mut self.v4, control, 0, &v4);
-        switch(&mut self.v6, control, 1, &v6);
+        let has_whole_addresses = |is_family: fn(&IpAddr) -> bool| {
+            let mut addresses = listeners.keys().map(|listener| listener.address);
+            addresses.any(|address| is_family(&address.ip) && address.port.is_none())
+        };
+        let whole_v4 = has_whole_addresses(IpAddr::is_ipv4);
+        let whole_v6 = has_whole_addresses(IpAddr::is_ipv6);
+        switch(&mut self.v4, control, 0, &v4, whole_v4);
+        switch(&mut self.v6, control, 1, &v6, whole_v6);
         filters::keep_only(
             &self.filter,
             listeners.keys().map(|listener| listener.address),
@@ -74,7 +75,7 @@ impl Listeners {
 fn entry<A: Address>(vip: A, listener: &Listener, pool: PoolId) -> ListenerEntry<A> {
     ListenerEntry {
         vip,
-        port: listener.address.port().to_be(),
+        port: wire::port(listener.address),
         protocol: backends::protocol_number(listener.protocol),
         padding: 0,
         pool: pool.into(),
@@ -91,7 +92,7 @@ where
         .filter_map(|entry| {
             let ip = wire::address(A::FAMILY, entry.vip.to_words())?;
             let listener = Listener {
-                address: SocketAddr::new(ip, u16::from_be(entry.port)),
+                address: wire::endpoint(ip, entry.port),
                 protocol: backends::protocol(entry.protocol)?,
             };
             Some((listener, entry.pool as PoolId))
@@ -139,12 +140,13 @@ fn switch<A: Address>(
     control: &Mapped<Control>,
     family: usize,
     arrangement: &Arrangement<A>,
+    has_whole_addresses: bool,
 ) where
     ListenerEntry<A>: Pod,
 {
     let in_use = control.word64(0, family * size_of::<u64>());
-    let half = (in_use.load(Ordering::Acquire) >> 32) ^ 1;
-    let word = half << 32 | u64::from(arrangement.seed);
+    let half = service::other_half(in_use.load(Ordering::Acquire));
+    let word = service::in_use(half, arrangement.seed, has_whole_addresses);
     let (first, _) = service::half(word);
     for place in 0..PLACES {
         let entry = arrangement.places.get(&place).copied().unwrap_or_default();
