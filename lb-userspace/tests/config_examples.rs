@@ -80,6 +80,7 @@ fn the_reference_means_what_it_says() {
                 path: "/health".to_owned(),
                 host: None,
             },
+            port: None,
             interval: seconds(2),
             timeout: seconds(1),
             rise: 2,

@@ -100,12 +100,11 @@ fn listens_at<'a>(
     if address.port.is_some() {
         return claims.find(address.into(), protocol);
     }
-    let kept = service.listen.iter().map(|at| Listen {
+    let mut kept = service.listen.iter().map(|at| Listen {
         ip: address.ip,
         ports: at.value.ports,
     });
-    kept.into_iter()
-        .find_map(|listen| claims.find(listen, protocol))
+    kept.find_map(|listen| claims.find(listen, protocol))
 }
 
 fn room(services: &[Service], claims: &Claims, report: &Report) {

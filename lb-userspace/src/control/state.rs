@@ -1,7 +1,7 @@
 //! All that the daemon knows, and what follows from it. No I/O, no clock.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 

@@ -46,6 +46,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
             table_size: Some(1021),
             health: HealthSettings {
                 check: Check::Tcp,
+                port: None,
                 interval: Duration::from_secs(2),
                 timeout: Duration::from_secs(1),
                 rise: 2,

@@ -123,7 +123,7 @@ impl World {
     ) -> anyhow::Result<()> {
         let id = kind.id_of(host, generation);
         let backend = BackendEntry {
-            address: kind.backend(host),
+            address: kind.backend(host).into(),
             protocol: kind.protocol,
             state,
             forward,
@@ -351,7 +351,7 @@ fn listeners() -> BTreeMap<Listener, u16> {
             (plan::EMPTY_PORT, plan::EMPTY_POOL),
         ] {
             let listener = Listener {
-                address: kind.at(Host::Vip, port),
+                address: kind.at(Host::Vip, port).into(),
                 protocol: kind.protocol,
             };
             listeners.insert(listener, pool);
