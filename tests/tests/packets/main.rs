@@ -7,6 +7,7 @@
 //! | [`stays`] | what is not forwarded: not ours, nobody there, no hops left |
 //! | [`headers`] | tags, options, extension headers, fragments, other protocols |
 //! | [`malformed`] | headers that lie or end too early |
+//! | [`ports`] | whole addresses, and backends that keep the client's port |
 //! | [`reply`] | a backend's packets, arriving and leaving |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
@@ -19,6 +20,7 @@
 mod forward;
 mod headers;
 mod malformed;
+mod ports;
 mod reply;
 mod slots;
 mod stays;
@@ -32,11 +34,12 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 7] = [
+    let topics: [fn(Kind) -> Vec<Row>; 8] = [
         forward::rows,
         stays::rows,
         headers::rows,
         malformed::rows,
+        ports::rows,
         reply::rows,
         slots::rows,
         tunnels::rows,

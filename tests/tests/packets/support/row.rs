@@ -5,6 +5,7 @@ use lb_common::{
     slot::Slot,
     verdict::{Event, Verdict},
 };
+use lb_userspace::desired::Protocol;
 
 use super::{
     packet::Packet,
@@ -31,6 +32,10 @@ pub enum Step {
     Backend(Host, u16, BackendState),
     /// A backend that is alive is reached in another way; of another kind, perhaps.
     Forward(Kind, Host, Forward),
+    /// A backend without a port of its own is put, reached in this way.
+    Portless(Kind, Host, Forward),
+    /// There is a listener at the row's VIP, for this pool; without a port for all others.
+    Listen(Protocol, Option<u16>, u16),
     /// All that is remembered becomes as old as the machine.
     Age,
     /// Another packet, and what became of it.

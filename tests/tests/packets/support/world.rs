@@ -16,6 +16,7 @@ use lb_common::{
     verdict::{Event, Verdict},
 };
 use lb_userspace::{
+    address::Endpoint,
     dataplane::{
         BackendEntry, Dataplane as _, Listener, Op,
         bpf::{BpfDataplane, KernelLog},
@@ -46,6 +47,9 @@ pub struct World {
     dataplane: BpfDataplane,
     counters: Counters,
     memory: Memory,
+    /// What the last row had beyond what each has.
+    portless: Vec<BackendId>,
+    listeners: BTreeMap<Listener, u16>,
 }
 
 /// What became of one packet.
@@ -87,17 +91,20 @@ impl World {
             dataplane,
             counters: Counters::open(&pins)?,
             memory: Memory::open(&pins)?,
+            portless: Vec::new(),
+            listeners: BTreeMap::new(),
         };
         world.reset()?;
-        world.dataplane.apply(&Op::SetListeners {
-            listeners: listeners(),
-        })?;
         Ok(world)
     }
 
     /// As before the first row: backends alive, nothing remembered, stable tables.
     pub fn reset(&mut self) -> anyhow::Result<()> {
         self.memory.clear()?;
+        for id in self.portless.drain(..) {
+            self.dataplane.apply(&Op::RemoveBackend { id })?;
+        }
+        self.listen(listeners())?;
         for kind in Kind::ALL {
             for host in Host::BACKENDS {
                 self.put(kind, host, 1, BackendState::Alive, Forward::Nat)?;
@@ -113,6 +120,16 @@ impl World {
         Ok(())
     }
 
+    fn listen(&mut self, listeners: BTreeMap<Listener, u16>) -> anyhow::Result<()> {
+        if self.listeners != listeners {
+            self.dataplane.apply(&Op::SetListeners {
+                listeners: listeners.clone(),
+            })?;
+            self.listeners = listeners;
+        }
+        Ok(())
+    }
+
     fn put(
         &mut self,
         kind: Kind,
@@ -122,8 +139,20 @@ impl World {
         forward: Forward,
     ) -> anyhow::Result<()> {
         let id = kind.id_of(host, generation);
+        let address = kind.backend(host).into();
+        self.put_at(kind, id, address, state, forward)
+    }
+
+    fn put_at(
+        &mut self,
+        kind: Kind,
+        id: BackendId,
+        address: Endpoint,
+        state: BackendState,
+        forward: Forward,
+    ) -> anyhow::Result<()> {
         let backend = BackendEntry {
-            address: kind.backend(host).into(),
+            address,
             protocol: kind.protocol,
             state,
             forward,
@@ -193,6 +222,20 @@ impl World {
             }
             Step::Forward(kind, host, forward) => {
                 self.put(*kind, *host, 1, BackendState::Alive, *forward)?;
+            }
+            Step::Portless(kind, host, forward) => {
+                let (id, address) = (kind.portless_id(*host), kind.at(*host, 0).into());
+                self.put_at(*kind, id, address, BackendState::Alive, *forward)?;
+                self.portless.push(id);
+            }
+            Step::Listen(protocol, port, pool) => {
+                let mut listeners = self.listeners.clone();
+                let listener = Listener {
+                    address: kind.at(Host::Vip, port.unwrap_or(0)).into(),
+                    protocol: *protocol,
+                };
+                listeners.insert(listener, *pool);
+                self.listen(listeners)?;
             }
             Step::Age => self.memory.age()?,
             Step::Seen(program, packet, verdict) => {
