@@ -125,3 +125,20 @@ pub const fn other_half(word: u64) -> u64 {
 pub const fn has_whole_addresses(word: u64) -> bool {
     word & WHOLE_ADDRESSES != 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_of_a_half_is_taken_apart_as_it_was_made() {
+        for (number, first) in [(0, 0), (1, PLACES)] {
+            for flag in [false, true] {
+                let word = in_use(number, u32::MAX, flag);
+                assert_eq!(half(word), (first, u32::MAX));
+                assert_eq!(other_half(word), number ^ 1);
+                assert_eq!(has_whole_addresses(word), flag);
+            }
+        }
+    }
+}

@@ -69,12 +69,14 @@ fn unreadable(field: &Field, text: &str, role: Role, error: AddressError) -> Mis
         AddressError::Form if text.parse::<Ipv6Addr>().is_ok() => {
             mistake.help("an IPv6 address stands in brackets, with its port behind them")
         }
-        AddressError::Form => match text.rsplit_once(':') {
-            Some((host, _)) if is_host_name(host) => {
+        AddressError::Form => {
+            let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+            if is_host_name(host) {
                 mistake.help("names are not resolved: write the IP address")
+            } else {
+                mistake
             }
-            _ => mistake,
-        },
+        }
     }
 }
 

@@ -26,6 +26,11 @@ fn each_says_where_and_what() {
         r#""192.0.2.53:65530-65540""#,
         "\n  help: a port is at most 65535",
     );
+    unreadable(
+        "a name without a port",
+        r#""app.example""#,
+        "\n  help: names are not resolved: write the IP address",
+    );
     unreadable("a range without an end", r#""192.0.2.53:5300-""#, "");
     unreadable("no port behind the colon", r#""192.0.2.53:""#, "");
     says(&[

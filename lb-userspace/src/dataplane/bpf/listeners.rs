@@ -56,20 +56,24 @@ impl Listeners {
         }
         // A program may still read the half that the last change left.
         wait_for_programs();
-        let has_whole_addresses = |is_family: fn(&IpAddr) -> bool| {
-            let mut addresses = listeners.keys().map(|listener| listener.address);
-            addresses.any(|address| is_family(&address.ip) && address.port.is_none())
-        };
-        let whole_v4 = has_whole_addresses(IpAddr::is_ipv4);
-        let whole_v6 = has_whole_addresses(IpAddr::is_ipv6);
-        switch(&mut self.v4, control, 0, &v4, whole_v4);
-        switch(&mut self.v6, control, 1, &v6, whole_v6);
+        let has_whole = |is_family| has_whole_addresses(listeners, is_family);
+        switch(&mut self.v4, control, 0, &v4, has_whole(IpAddr::is_ipv4));
+        switch(&mut self.v6, control, 1, &v6, has_whole(IpAddr::is_ipv6));
         filters::keep_only(
             &self.filter,
             listeners.keys().map(|listener| listener.address),
         );
         Ok(())
     }
+}
+
+/// Whether a listener of the family takes every port of its address.
+fn has_whole_addresses(
+    listeners: &BTreeMap<Listener, PoolId>,
+    is_family: fn(&IpAddr) -> bool,
+) -> bool {
+    let mut addresses = listeners.keys().map(|listener| listener.address);
+    addresses.any(|address| is_family(&address.ip) && address.port.is_none())
 }
 
 fn entry<A: Address>(vip: A, listener: &Listener, pool: PoolId) -> ListenerEntry<A> {
