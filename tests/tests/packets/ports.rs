@@ -12,7 +12,7 @@ use crate::{
     support::{
         packet::{ACK, Packet, SYN},
         plan::{self, EMPTY_POOL, Host, Kind, Port},
-        row::{Program, Row, Step},
+        row::{Listens, Program, Row, Step},
     },
 };
 
@@ -43,74 +43,95 @@ fn asked(kind: Kind) -> Packet {
     request(kind).to(kind.at(Host::Vip, ANY_PORT))
 }
 
+fn whole(protocol: Protocol, pool: u16) -> Listens {
+    Listens {
+        protocol,
+        port: None,
+        pool,
+    }
+}
+
 fn whole_addresses(kind: Kind) -> Vec<Row> {
-    let every = Step::Listen(kind.protocol, None, kind.pool());
-    let nobody = Step::Listen(kind.protocol, None, EMPTY_POOL);
-    let every_other = Step::Listen(other(kind), None, EMPTY_POOL);
-    let stays = |description: &str, packet: &Packet, step: &Step| {
-        Row::new(kind, description, packet, Verdict::NotOurs).after([step.clone()])
-    };
+    let mut rows = served_whole(kind);
+    rows.extend(not_whole(kind));
+    rows
+}
+
+fn served_whole(kind: Kind) -> Vec<Row> {
     let packet = asked(kind);
+    let every = whole(kind.protocol, kind.pool());
+    let nobody = whole(kind.protocol, EMPTY_POOL);
     vec![
-        to_stack(kind, "a port of a whole address", Host::Local, &packet).after([every.clone()]),
+        to_stack(kind, "a port of a whole address", Host::Local, &packet).listening(every),
         to_stack(
             kind,
             "the last port of a whole address",
             Host::Local,
             &packet.clone().to(kind.at(Host::Vip, u16::MAX)),
         )
-        .after([every.clone()]),
-        to_stack(
-            kind,
-            "a port with a listener of its own comes before the whole address",
-            Host::Local,
-            &request(kind),
-        )
-        .after([nobody.clone()]),
+        .listening(every),
         Row::new(
             kind,
             "a listener that nobody serves comes before the whole address",
             &request(kind).to(kind.at(Host::Vip, plan::EMPTY_PORT)),
             Verdict::NoBackend,
         )
-        .after([every.clone()]),
+        .listening(every),
+        to_stack(
+            kind,
+            "a port with a listener of its own comes before the whole address",
+            Host::Local,
+            &request(kind),
+        )
+        .listening(nobody),
         Row::new(
             kind,
             "a whole address that nobody serves",
             &packet,
             Verdict::NoBackend,
         )
-        .after([nobody]),
-        stays(
-            "a whole address of the other protocol",
-            &packet,
-            &every_other,
-        ),
+        .listening(nobody),
+    ]
+}
+
+fn not_whole(kind: Kind) -> Vec<Row> {
+    let stays = |description: &str, packet: &Packet, listener: Listens| {
+        Row::new(kind, description, packet, Verdict::NotOurs).listening(listener)
+    };
+    let packet = asked(kind);
+    let every = whole(kind.protocol, kind.pool());
+    let beside = Listens {
+        port: Some(ANY_PORT + 1),
+        ..every
+    };
+    vec![
         stays(
             "another address beside a whole one",
             &packet.clone().to(kind.at(Host::Stranger, ANY_PORT)),
-            &every,
+            every,
         ),
         stays(
             "from a whole address, not to it",
             &packet.clone().from(kind.vip()).to(kind.client()),
-            &every,
+            every,
         ),
         stays(
-            "a port beside a listener that was added",
+            "a whole address of the other protocol",
             &packet,
-            &Step::Listen(kind.protocol, Some(ANY_PORT + 1), kind.pool()),
+            whole(other(kind), kind.pool()),
         ),
+        stays("a port beside one with a listener", &packet, beside),
     ]
 }
 
-/// A backend without a port at [`HERE`] serves every port of the VIP.
-fn served(kind: Kind) -> Vec<Step> {
-    vec![
-        Step::Listen(kind.protocol, None, kind.pool()),
-        Step::Portless(kind, HERE, Forward::Nat),
-        Step::Table(vec![Slot::stable(kind.portless_id(HERE))]),
-    ]
+/// A row with a backend at [`HERE`] that has no port and serves every port of the VIP.
+fn served(kind: Kind, description: &str, packet: &Packet, verdict: Verdict) -> Row {
+    Row::new(kind, description, packet, verdict)
+        .listening(whole(kind.protocol, kind.pool()))
+        .after([
+            Step::Portless(kind, HERE, Forward::Nat),
+            Step::Table(vec![Slot::stable(kind.portless_id(HERE))]),
+        ])
 }
 
 fn kept(kind: Kind) -> Vec<Row> {
@@ -119,9 +140,7 @@ fn kept(kind: Kind) -> Vec<Row> {
         sent.routed(Port::Back, HERE)
     };
     let row = |description: &str, packet: &Packet, port| {
-        Row::new(kind, description, packet, Verdict::ForwardOther)
-            .after(served(kind))
-            .becomes(&sent(packet, port))
+        served(kind, description, packet, Verdict::ForwardOther).becomes(&sent(packet, port))
     };
     let odd = asked(kind).payload(b"odd");
     let mut rows = vec![
@@ -136,13 +155,12 @@ fn kept(kind: Kind) -> Vec<Row> {
             &asked(kind).checksum_off_by(0x0101),
             ANY_PORT,
         ),
-        Row::new(
+        served(
             kind,
             "a backend that has its own port again",
             &asked(kind),
             Verdict::ForwardOther,
         )
-        .after(served(kind))
         .after([
             Step::Backend(HERE, 1, BackendState::Alive),
             Step::Table(vec![Slot::stable(kind.id(HERE))]),
@@ -181,8 +199,7 @@ fn replies(kind: Kind) -> Vec<Row> {
     let rewritten = packet.clone().from(kind.at(Host::Vip, ANY_PORT));
     let routed = rewritten.clone().routed(Port::Front, Host::Client);
     let row = |description: &str, verdict| {
-        Row::new(kind, description, &packet, verdict)
-            .after(served(kind))
+        served(kind, description, &packet, verdict)
             .after([opened(kind)])
             .with(&[Event::ReversePromoted])
     };
@@ -197,13 +214,12 @@ fn replies(kind: Kind) -> Vec<Row> {
     if kind.is_tcp() {
         let accepted = packet.clone().flags(SYN | ACK);
         rows.push(
-            Row::new(
+            served(
                 kind,
                 "accepted from a kept port",
                 &accepted,
                 Verdict::ReplyOther,
             )
-            .after(served(kind))
             .after([opened(kind)])
             .seen_by(BY_BACK)
             .becomes(&routed.flags(SYN | ACK)),
@@ -214,8 +230,7 @@ fn replies(kind: Kind) -> Vec<Row> {
 
 fn untouched(kind: Kind) -> Vec<Row> {
     let row = |description: &str, packet: &Packet| {
-        Row::new(kind, description, packet, Verdict::NotOurs)
-            .after(served(kind))
+        served(kind, description, packet, Verdict::NotOurs)
             .after([opened(kind)])
             .seen_by(BY_BACK)
             .with(&[])
@@ -269,13 +284,12 @@ fn recorded(kind: Kind) -> Vec<Row> {
     );
     let sent = packet.clone().to(kind.at(HERE, ANY_PORT));
     vec![
-        Row::new(
+        served(
             kind,
             "a flow of a portless backend stays with it",
             &packet,
             Verdict::ForwardOther,
         )
-        .after(served(kind))
         .after([moved, seen])
         .becomes(&sent.routed(Port::Back, HERE))
         .with(&[Event::SelectRecorded]),

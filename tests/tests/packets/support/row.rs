@@ -34,8 +34,6 @@ pub enum Step {
     Forward(Kind, Host, Forward),
     /// A backend without a port of its own is put, reached in this way.
     Portless(Kind, Host, Forward),
-    /// There is a listener at the row's VIP, for this pool; without a port for all others.
-    Listen(Protocol, Option<u16>, u16),
     /// All that is remembered becomes as old as the machine.
     Age,
     /// Another packet, and what became of it.
@@ -48,11 +46,21 @@ impl Step {
     }
 }
 
+/// A listener at the VIP; without a port, for all that have none.
+#[derive(Clone, Copy, Debug)]
+pub struct Listens {
+    pub protocol: Protocol,
+    pub port: Option<u16>,
+    pub pool: u16,
+}
+
 #[derive(Clone, Debug)]
 pub struct Row {
     pub kind: Kind,
     pub description: String,
     pub program: Program,
+    /// Listeners at the VIP beyond those that every row has.
+    pub listeners: Vec<Listens>,
     pub setup: Vec<Step>,
     pub input: Vec<u8>,
     pub verdict: Verdict,
@@ -73,6 +81,7 @@ impl Row {
             kind,
             description: format!("{kind}: {description}"),
             program: Program::Xdp(Port::Front),
+            listeners: Vec::new(),
             setup: Vec::new(),
             output: input.clone(),
             input,
@@ -83,6 +92,11 @@ impl Row {
 
     pub fn after(mut self, setup: impl IntoIterator<Item = Step>) -> Self {
         self.setup.extend(setup);
+        self
+    }
+
+    pub fn listening(mut self, listener: Listens) -> Self {
+        self.listeners.push(listener);
         self
     }
 

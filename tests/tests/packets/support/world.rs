@@ -47,7 +47,7 @@ pub struct World {
     dataplane: BpfDataplane,
     counters: Counters,
     memory: Memory,
-    /// What the last row had beyond what each has.
+    /// Of the last row.
     portless: Vec<BackendId>,
     listeners: BTreeMap<Listener, u16>,
 }
@@ -94,6 +94,7 @@ impl World {
             portless: Vec::new(),
             listeners: BTreeMap::new(),
         };
+        world.listen(listeners())?;
         world.reset()?;
         Ok(world)
     }
@@ -104,7 +105,6 @@ impl World {
         for id in self.portless.drain(..) {
             self.dataplane.apply(&Op::RemoveBackend { id })?;
         }
-        self.listen(listeners())?;
         for kind in Kind::ALL {
             for host in Host::BACKENDS {
                 self.put(kind, host, 1, BackendState::Alive, Forward::Nat)?;
@@ -120,6 +120,7 @@ impl World {
         Ok(())
     }
 
+    /// Rows with the same ones follow each other, and writing them takes a while.
     fn listen(&mut self, listeners: BTreeMap<Listener, u16>) -> anyhow::Result<()> {
         if self.listeners != listeners {
             self.dataplane.apply(&Op::SetListeners {
@@ -199,6 +200,15 @@ impl World {
     /// Brings about what the row starts from.
     pub fn prepare(&mut self, row: &Row) -> anyhow::Result<()> {
         self.reset()?;
+        let mut listeners = listeners();
+        listeners.extend(row.listeners.iter().map(|listens| {
+            let listener = Listener {
+                address: row.kind.at(Host::Vip, listens.port.unwrap_or(0)).into(),
+                protocol: listens.protocol,
+            };
+            (listener, listens.pool)
+        }));
+        self.listen(listeners)?;
         for step in &row.setup {
             self.step(row.kind, step)
                 .with_context(|| format!("at step {step:?}"))?;
@@ -227,15 +237,6 @@ impl World {
                 let (id, address) = (kind.portless_id(*host), kind.at(*host, 0).into());
                 self.put_at(*kind, id, address, BackendState::Alive, *forward)?;
                 self.portless.push(id);
-            }
-            Step::Listen(protocol, port, pool) => {
-                let mut listeners = self.listeners.clone();
-                let listener = Listener {
-                    address: kind.at(Host::Vip, port.unwrap_or(0)).into(),
-                    protocol: *protocol,
-                };
-                listeners.insert(listener, *pool);
-                self.listen(listeners)?;
             }
             Step::Age => self.memory.age()?,
             Step::Seen(program, packet, verdict) => {
