@@ -107,7 +107,8 @@ impl Forward {
 
 /// One entry of the backend array.
 ///
-/// `address` holds an IPv4 address in its first word, network byte order; `port` is in network byte order.
+/// `address` holds an IPv4 address in its first word, network byte order; `port` is in network byte order, 0 where the
+/// backend has none of its own.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Backend {
@@ -134,5 +135,15 @@ impl Backend {
     /// Whether `id` still means this entry and flows may use it.
     pub const fn serves(&self, id: BackendId) -> bool {
         self.id.bits() == id.bits() && self.state == Self::ALIVE
+    }
+
+    /// The port that a packet to `destination_port` is sent to: the backend's own, or the one that the client chose.
+    #[inline(always)]
+    pub const fn port_for(&self, destination_port: u16) -> u16 {
+        if self.port == 0 {
+            destination_port
+        } else {
+            self.port
+        }
     }
 }

@@ -18,7 +18,8 @@ pub const LISTENERS: u32 = ENTRIES / 2;
 /// Pools at most; each is a service in one family, and has a listener.
 pub const POOLS: u32 = 2 * LISTENERS;
 
-/// `VIP:port/protocol` and the pool that serves it. `protocol` 0: an empty place.
+/// `VIP:port/protocol` and the pool that serves it. `port` 0: every port without an entry of its own. `protocol` 0: an
+/// empty place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ListenerEntry<A> {
@@ -74,8 +75,7 @@ impl PoolEntry {
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Control {
-    /// Which half of the listener tables is in use and its hash seed: for IPv4, then IPv6. One word each: half
-    /// in bit 32, seed below.
+    /// Which half of the listener tables is in use, for IPv4, then IPv6. One word each, made by [`in_use`].
     pub listeners: [u64; 2],
     /// Raised whenever routes or neighbours changed.
     pub hop_epoch: u32,
@@ -84,12 +84,63 @@ pub struct Control {
     /// Idle timeouts in the unit of [`Seen`](crate::flow::Seen).
     pub half_open_timeout: u32,
     pub udp_timeout: u32,
+    /// In which families a backend without a port of its own may answer from any: bit 0 for IPv4, bit 1 for IPv6.
+    pub portless_backends: u32,
+    pub padding: u32,
 }
 
-map_type!(Control, size = 32, align = 8);
+map_type!(Control, size = 40, align = 8);
 
-/// A word of [`Control::listeners`], taken apart: (index of the half's first place, seed).
+impl Control {
+    /// Whether replies may come from every port of a backend.
+    #[inline(always)]
+    pub const fn has_portless_backends(&self, family: usize) -> bool {
+        self.portless_backends >> family & 1 == 1
+    }
+}
+
+const WHOLE_ADDRESSES: u64 = 1 << 33;
+
+/// A word of [`Control::listeners`]: the seed, the half in bit 32, and in bit 33 whether it has entries for whole
+/// addresses.
+pub const fn in_use(half: u64, seed: u32, has_whole_addresses: bool) -> u64 {
+    let flag = if has_whole_addresses {
+        WHOLE_ADDRESSES
+    } else {
+        0
+    };
+    flag | (half & 1) << 32 | seed as u64
+}
+
+/// Such a word, taken apart: (index of the half's first place, seed).
 #[inline(always)]
 pub const fn half(word: u64) -> (u32, u32) {
     (((word >> 32) as u32 & 1) * PLACES, word as u32)
+}
+
+/// The half that is not in use.
+pub const fn other_half(word: u64) -> u64 {
+    word >> 32 & 1 ^ 1
+}
+
+#[inline(always)]
+pub const fn has_whole_addresses(word: u64) -> bool {
+    word & WHOLE_ADDRESSES != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_of_a_half_is_taken_apart_as_it_was_made() {
+        for (number, first) in [(0, 0), (1, PLACES)] {
+            for flag in [false, true] {
+                let word = in_use(number, u32::MAX, flag);
+                assert_eq!(half(word), (first, u32::MAX));
+                assert_eq!(other_half(word), number ^ 1);
+                assert_eq!(has_whole_addresses(word), flag);
+            }
+        }
+    }
 }

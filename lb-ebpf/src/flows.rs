@@ -36,9 +36,7 @@ fn touch<A: Address>(flows: &Flows<A>, tuple: &Tuple<A>) -> Option<BackendId> {
 /// have shown that both sides answered; a flood of packets that look like old flows stays among the half-open.
 #[inline(always)]
 pub fn record<A: Family>(tuple: &Tuple<A>, backend: &Backend, record: &FlowRecord) {
-    let reply = tuple
-        .to(A::from_words(&backend.address), backend.port)
-        .reversed();
+    let reply = reverse::reply(tuple, backend);
     let inserted = if reverse::is_established(&reply) {
         A::flows().insert(tuple, record, 0)
     } else {

@@ -73,7 +73,7 @@ fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
     if headers.carries == Carries::Echo {
         return skipped(Skip::NotOurs);
     }
-    reverse::heed_direct(&headers);
+    reverse::heed_direct(&headers, control);
     reply(frame, &headers, control)
 }
 

@@ -26,6 +26,23 @@ use crate::{
     steer::now,
 };
 
+/// The tuple of the backend's packets, from that of the client's.
+#[inline(always)]
+pub fn reply<A: Family>(tuple: &Tuple<A>, backend: &Backend) -> Tuple<A> {
+    let port = backend.port_for(tuple.destination_port);
+    tuple.to(A::from_words(&backend.address), port).reversed()
+}
+
+/// Whether an endpoint is perhaps a backend's; `false`: certainly not.
+#[inline(always)]
+fn may_be_backend<A: Family>(address: A, port: u16, control: &Control) -> bool {
+    let has = |port| {
+        let (word, bit) = filter::position(address, port);
+        load_word(&BACKEND_FILTER, word).is_some_and(|word| filter::has(word, bit))
+    };
+    has(port) || control.has_portless_backends(A::INDEX) && has(0)
+}
+
 /// Remembers where replies to a packet that goes to `backend` belong. TCP writes on SYN, FIN and RST only; UDP, which
 /// has none, keeps the entry fresh with every packet.
 #[inline(always)]
@@ -44,9 +61,7 @@ pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend)
     if is_tcp && !headers.opens() && closing.is_none() {
         return;
     }
-    let reply = tuple
-        .to(A::from_words(&backend.address), backend.port)
-        .reversed();
+    let reply = reply(tuple, backend);
     if let Some(closing) = closing {
         close(&reply, closing);
         return;
@@ -96,14 +111,13 @@ fn close<A: Family>(reply: &Tuple<A>, closing: Closing) {
 
 /// Forgets what a packet to a backend's own address contradicts.
 #[inline(always)]
-pub fn heed_direct<A: Family>(headers: &Headers<A>) -> Option<()> {
+pub fn heed_direct<A: Family>(headers: &Headers<A>, control: &Control) -> Option<()> {
     let tuple = &headers.tuple;
     let is_tcp = tuple.protocol == TCP;
     if !headers.is_of_flow() || headers.fragment.is_later() || is_tcp && !headers.opens() {
         return None;
     }
-    let (word, bit) = filter::position(tuple.destination, tuple.destination_port);
-    if !filter::has(load_word(&BACKEND_FILTER, word)?, bit) {
+    if !may_be_backend(tuple.destination, tuple.destination_port, control) {
         return None;
     }
     let reply = tuple.reversed();
@@ -133,8 +147,7 @@ pub fn is_established<A: Family>(reply: &Tuple<A>) -> bool {
 #[inline(always)]
 pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<ReverseRecord<A>> {
     let tuple = &headers.tuple;
-    let (word, bit) = filter::position(tuple.source, tuple.source_port);
-    if !filter::has(load_word(&BACKEND_FILTER, word)?, bit) {
+    if !may_be_backend(tuple.source, tuple.source_port, control) {
         return None;
     }
     if !headers.is_of_flow() {

@@ -19,26 +19,31 @@ use crate::{
     stats,
 };
 
-/// The pool that serves the destination of `tuple`; `None`: not a service.
+/// The pool that serves the destination of `tuple`, its port's own or else the whole address's; `None`: not a service.
 #[inline(always)]
 pub fn service<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<u32> {
-    let (word, bit) = filter::position(tuple.destination, tuple.destination_port);
+    // SAFETY: a live element, read once because the daemon replaces it in one store.
+    let in_use = unsafe { (&raw const control.listeners[A::INDEX]).read_volatile() };
+    let exact = listener(tuple, tuple.destination_port, in_use);
+    if exact.is_some() || !service::has_whole_addresses(in_use) {
+        return exact;
+    }
+    listener(tuple, 0, in_use)
+}
+
+/// The pool of the listener at a port of the destination.
+#[inline(always)]
+fn listener<A: Family>(tuple: &Tuple<A>, port: u16, in_use: u64) -> Option<u32> {
+    let (word, bit) = filter::position(tuple.destination, port);
     if !filter::has(load_word(&VIP_FILTER, word)?, bit) {
         return None;
     }
-    // SAFETY: a live element, read once because the daemon replaces it in one store.
-    let in_use = unsafe { (&raw const control.listeners[A::INDEX]).read_volatile() };
     let (half, seed) = service::half(in_use);
-    let first = service::place(
-        seed,
-        tuple.destination,
-        tuple.destination_port,
-        tuple.protocol,
-    );
+    let first = service::place(seed, tuple.destination, port, tuple.protocol);
     for probe in 0..PROBES {
         let place = half + ((first + probe) & (service::PLACES - 1));
         let entry = A::listeners().get(place)?;
-        if entry.is(tuple.destination, tuple.destination_port, tuple.protocol) {
+        if entry.is(tuple.destination, port, tuple.protocol) {
             return Some(entry.pool);
         }
     }

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use lb_common::backend::Forward;
 
+use crate::address::{Endpoint, Listen};
+
 /// The whole of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
@@ -57,8 +59,8 @@ pub struct Timeouts {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceSettings {
     pub name: String,
-    /// Never empty, no duplicates, port never 0.
-    pub listen: Vec<SocketAddr>,
+    /// Never empty. No port is in two of the same precedence, of this or another service of the protocol.
+    pub listen: Vec<Listen>,
     pub protocol: Protocol,
     pub forward: Forward,
     pub scheduler: Scheduler,
@@ -105,7 +107,8 @@ impl Scheduler {
 pub struct BackendSettings {
     /// The identity that tables hash; its address where no name is given.
     pub name: String,
-    pub address: SocketAddr,
+    /// Without a port the client's destination port is kept.
+    pub address: Endpoint,
     /// 0..=256; 0 takes no new flows.
     pub weight: u16,
     pub backup: bool,
@@ -115,6 +118,8 @@ pub struct BackendSettings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthSettings {
     pub check: Check,
+    /// The port that is checked; `None`: the backend's own. Never `None` where one without a port is checked.
+    pub port: Option<u16>,
     pub interval: Duration,
     pub timeout: Duration,
     /// Passes in a row that make a backend healthy again; the very first pass is enough.

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`config`] | what was written, is it right, and what does it mean? |
 //! | [`desired`] | what a configuration means |
+//! | [`address`] | which address, and which of its ports? |
 //! | [`health`] | is a backend healthy? (a state machine without I/O) |
 //! | [`probe`] | did this one check pass? |
 //! | [`membership`] | which backends take new flows? |
@@ -21,6 +22,7 @@
 //! | [`api`] | what do others see of it, over the socket? |
 //! | [`cli`] | what does a person type and read? |
 
+pub mod address;
 pub mod api;
 pub mod cli;
 pub mod config;

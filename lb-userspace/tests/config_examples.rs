@@ -2,11 +2,13 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use lb_userspace::{
+    address::{Listen, Ports},
     config::{self, load},
     desired::{
         BackendSettings, Check, DaemonSettings, Desired, Forward, HealthSettings, Protocol,
@@ -80,6 +82,7 @@ fn the_reference_means_what_it_says() {
                 path: "/health".to_owned(),
                 host: None,
             },
+            port: None,
             interval: seconds(2),
             timeout: seconds(1),
             rise: 2,
@@ -136,7 +139,7 @@ fn the_reference_shows_the_defaults() {
 #[test]
 fn the_reference_with_every_key() {
     let text = fs::read_to_string(directory().join("shunt.toml")).unwrap();
-    let keys = ["http", "table_size", "host"];
+    let keys = ["http", "table_size", "port", "host"];
     let text = keys.iter().fold(text, |text, key| {
         let comment = format!("# {key} = ");
         assert_eq!(text.matches(&comment).count(), 1, "{key}");
@@ -151,6 +154,7 @@ fn the_reference_with_every_key() {
         host: Some("app.example".to_owned()),
     };
     assert_eq!(service.health.check, check);
+    assert_eq!(service.health.port, Some(8001));
 }
 
 #[test]
@@ -169,6 +173,25 @@ fn the_quickstart_has_four_processes_and_a_spare() {
             backend("spare", "192.0.2.10:8005", 1, true),
         ]
     );
+}
+
+#[test]
+fn ports_are_taken_by_the_most_specific_and_kept_for_backends_without_one() {
+    let desired = example("ports.toml");
+    let [media, signalling, rest] = &desired.services[..] else {
+        panic!("{desired:?}");
+    };
+    let of_vip = |ports| Listen {
+        ip: IpAddr::from([192, 0, 2, 20]),
+        ports,
+    };
+    assert_eq!(media.listen, [of_vip(Ports::Range(16384, 20479))]);
+    assert_eq!(signalling.listen, [of_vip(Ports::One(5060))]);
+    assert_eq!(rest.listen, [of_vip(Ports::All)]);
+    assert_eq!(media.backends[0].address.port, None);
+    assert_eq!(media.backends[0].name, "10.0.0.21");
+    assert_eq!(rest.forward, Forward::Ipip);
+    assert_eq!(rest.health.port, Some(443));
 }
 
 #[test]

@@ -7,6 +7,7 @@ const EXAMPLES: &[&str] = &[
     include_str!("../../config/shunt.toml"),
     include_str!("../../config/gateway.toml"),
     include_str!("../../config/dns-udp.toml"),
+    include_str!("../../config/ports.toml"),
 ];
 
 /// Pieces that mean something to TOML or to a configuration.
@@ -42,6 +43,9 @@ const PIECES: &[&str] = &[
     "\"584942417355years\"",
     "\"::1\"",
     "\"[fe80::1%3]:80\"",
+    "\"192.0.2.9:0-65536\"",
+    "\"192.0.2.9:1-65535\"",
+    "\"[2001:db8::9]\"",
     "[[service]]",
     "[[service.backend]]",
     "[service.health]",

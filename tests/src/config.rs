@@ -55,7 +55,8 @@ impl Config {
 pub struct Service {
     pub name: String,
     pub protocol: Protocol,
-    pub listen: Vec<SocketAddr>,
+    /// As the configuration spells them.
+    pub listen: Vec<String>,
     /// Further lines, TOML: `min_active = 2`.
     pub options: String,
     /// Lines of `[service.health]`, TOML.
@@ -69,7 +70,7 @@ impl Service {
         Self {
             name: name.to_owned(),
             protocol,
-            listen: listen.to_vec(),
+            listen: listen.iter().map(ToString::to_string).collect(),
             options: String::new(),
             health: match protocol {
                 Protocol::Tcp => TCP_CHECK.to_owned(),
@@ -109,7 +110,8 @@ impl Service {
 #[derive(Clone, Debug)]
 pub struct Backend {
     pub name: String,
-    pub address: SocketAddr,
+    /// As the configuration spells it.
+    pub address: String,
     pub weight: u16,
     pub backup: bool,
 }
@@ -119,7 +121,7 @@ impl Backend {
     pub fn new(name: &str, address: SocketAddr) -> Self {
         Self {
             name: name.to_owned(),
-            address,
+            address: address.to_string(),
             weight: 1,
             backup: false,
         }
@@ -167,11 +169,10 @@ impl fmt::Display for Placed<'_> {
 
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listen: Vec<String> = self.listen.iter().map(ToString::to_string).collect();
         writeln!(f, "[[service]]")?;
         writeln!(f, "name = {:?}", self.name)?;
         writeln!(f, "protocol = {:?}", self.protocol.name())?;
-        writeln!(f, "listen = {listen:?}")?;
+        writeln!(f, "listen = {:?}", self.listen)?;
         writeln!(f, "{}", self.options)?;
         writeln!(f, "[service.health]\n{}", self.health)?;
         self.backends
@@ -184,7 +185,7 @@ impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "[[service.backend]]")?;
         writeln!(f, "name = {:?}", self.name)?;
-        writeln!(f, "address = {:?}", self.address.to_string())?;
+        writeln!(f, "address = {:?}", self.address)?;
         writeln!(f, "weight = {}", self.weight)?;
         writeln!(f, "backup = {}", self.backup)
     }

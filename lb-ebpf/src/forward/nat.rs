@@ -31,7 +31,8 @@ pub fn forward<A: Family>(
     }
     reverse::expect(headers, id, backend);
     stats::forwarded(id, headers.frame_length());
-    if rewrite::endpoint(frame, headers, End::Destination, address, backend.port).is_none() {
+    let port = backend.port_for(headers.tuple.destination_port);
+    if rewrite::endpoint(frame, headers, End::Destination, address, port).is_none() {
         return Ok(Outcome::stays(Verdict::RewriteFailed));
     }
     let Some(hop) = hop else {

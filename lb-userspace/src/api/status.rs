@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,8 @@ pub struct ServiceStatus {
     pub protocol: String,
     pub scheduler: String,
     pub forward: String,
-    pub listen: Vec<SocketAddr>,
+    /// As configured: an address with a port, a range of ports, or without for every port.
+    pub listen: Vec<String>,
     pub min_active: usize,
     pub backends: Vec<BackendStatus>,
     pub pools: Vec<PoolStatus>,
@@ -41,7 +42,8 @@ pub struct ServiceStatus {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct BackendStatus {
     pub name: String,
-    pub address: SocketAddr,
+    /// Without a port where the client's destination port is kept.
+    pub address: String,
     pub weight: u16,
     pub backup: bool,
     /// `up`, `down`, or `unknown` before the first check.

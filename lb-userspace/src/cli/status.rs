@@ -55,13 +55,12 @@ fn human(status: &Status) -> String {
 }
 
 fn headline(service: &ServiceStatus) -> String {
-    let listen: Vec<_> = service.listen.iter().map(ToString::to_string).collect();
     let pools: Vec<_> = service.pools.iter().map(pool).collect();
     format!(
         "{}  {} {}  {}, {}  [{}]",
         service.name,
         service.protocol,
-        listen.join(" "),
+        service.listen.join(" "),
         service.scheduler,
         service.forward,
         pools.join("; ")
@@ -99,7 +98,7 @@ fn backends(service: &ServiceStatus) -> Table {
     for backend in &service.backends {
         table.add_row([
             backend.name.clone(),
-            backend.address.to_string(),
+            backend.address.clone(),
             backend.weight.to_string(),
             backend.health.clone(),
             role(backend).to_owned(),

@@ -1,8 +1,12 @@
-//! Addresses that packets can be sent to, with a port.
+//! Addresses that packets can be sent to.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 use super::{field::Field, report::Mistake};
+use crate::address::{AddressError, Endpoint, Listen};
 
 /// What an address is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,50 +19,65 @@ impl Role {
     const fn expected(self) -> &'static str {
         match self {
             Self::Listener => {
-                r#"an IP address with a port, such as "192.0.2.10:80" or "[2001:db8::10]:80""#
+                r#"an IP address with a port, a range of ports or neither, such as "192.0.2.10:80", "[2001:db8::10]:8000-8099" or "192.0.2.10""#
             }
             Self::Backend => {
-                r#"an IP address with a port, such as "10.0.0.11:8001" or "[2001:db8:1::11]:8001""#
+                r#"an IP address with a port or without, such as "10.0.0.11:8001", "[2001:db8:1::11]:8001" or "10.0.0.11""#
             }
         }
     }
 }
 
-/// An address that a service can listen on or a backend can have.
-pub(super) fn endpoint(field: &Field, role: Role) -> Option<SocketAddr> {
+/// What a service can listen on.
+pub(super) fn listen(field: &Field) -> Option<Listen> {
+    read(field, Role::Listener)
+}
+
+/// Where a backend can be.
+pub(super) fn backend(field: &Field) -> Option<Endpoint> {
+    read(field, Role::Backend)
+}
+
+fn read<T>(field: &Field, role: Role) -> Option<T>
+where
+    T: FromStr<Err = AddressError> + Copy + Into<Listen>,
+{
     let text = field.text(role.expected())?;
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        field.wrong(unreadable(field, text, role));
-        return None;
+    let mistake = match text.parse::<T>() {
+        Ok(address) => match unusable(address.into(), role) {
+            None => return Some(address),
+            Some(mistake) => mistake,
+        },
+        Err(error) => unreadable(field, text, role, error),
     };
-    if let Some(mistake) = unusable(address, role) {
-        field.wrong(mistake);
-        return None;
-    }
-    Some(address)
+    field.wrong(mistake);
+    None
 }
 
-fn unreadable(field: &Field, text: &str, role: Role) -> Mistake {
+fn unreadable(field: &Field, text: &str, role: Role, error: AddressError) -> Mistake {
     let mistake = Mistake::new(field.found(), role.expected());
-    if text.parse::<Ipv6Addr>().is_ok() {
-        return mistake.help("an IPv6 address stands in brackets before its port");
-    }
-    if text.parse::<IpAddr>().is_ok() {
-        return mistake.help("add the port");
-    }
-    match text.rsplit_once(':') {
-        Some((host, port)) if host.parse::<IpAddr>().is_ok() && is_number(port) => {
-            mistake.help("a port is at most 65535")
+    match error {
+        AddressError::PortZero => {
+            let found = format!("{}, port 0", field.found());
+            Mistake::new(found, "a port from 1 to 65535")
         }
-        Some((host, port)) if is_host_name(host) && is_number(port) => {
-            mistake.help("names are not resolved: write the IP address")
+        AddressError::PortTooLarge => mistake.help("a port is at most 65535"),
+        AddressError::Reversed => mistake.help("write the lower port first"),
+        AddressError::Range => mistake.help(
+            "a backend has one port; without any, packets keep the port that their client sent them to",
+        ),
+        AddressError::Form if text.parse::<Ipv6Addr>().is_ok() => {
+            mistake.help("an IPv6 address stands in brackets, with its port behind them")
         }
-        _ => mistake,
+        AddressError::Form => {
+            let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+            if is_host_name(host) {
+                mistake.help("names are not resolved: write the IP address")
+            } else {
+                mistake
+            }
+        }
     }
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_host_name(text: &str) -> bool {
@@ -69,16 +88,14 @@ fn is_host_name(text: &str) -> bool {
 }
 
 /// Why packets cannot be sent to an address.
-fn unusable(address: SocketAddr, role: Role) -> Option<Mistake> {
+fn unusable(address: Listen, role: Role) -> Option<Mistake> {
     let found = |what: &str| format!("{address}, {what}");
-    if address.port() == 0 {
-        return Some(Mistake::new(found("port 0"), "a port from 1 to 65535"));
-    }
-    let ip = address.ip();
+    let ip = address.ip;
     if let IpAddr::V6(mapped) = ip
         && let Some(ipv4) = mapped.to_ipv4_mapped()
     {
-        let expected = format!(r#"the IPv4 address itself, "{ipv4}:{}""#, address.port());
+        let ip = ipv4.into();
+        let expected = format!(r#"the IPv4 address itself, "{}""#, Listen { ip, ..address });
         return Some(Mistake::new(found("an IPv4-mapped address"), expected));
     }
     if ip.is_unspecified() {

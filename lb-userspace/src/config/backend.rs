@@ -1,7 +1,7 @@
 //! `[[service.backend]]`.
 
 use super::{
-    address::{self, Role},
+    address,
     report::{At, Place},
     section::Section,
     text,
@@ -10,7 +10,7 @@ use crate::desired::BackendSettings;
 
 const WEIGHT: u16 = 1;
 const HEAVIEST: u16 = 256;
-const ADDRESS: &str = r#"its address and port, such as "10.0.0.11:8001""#;
+const ADDRESS: &str = r#"its address, such as "10.0.0.11:8001""#;
 
 /// A backend and where its parts were written.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) fn read(mut section: Section) -> Option<Backend> {
     section.finish();
 
     let address = field?;
-    let address = address.at(address::endpoint(&address, Role::Backend)?);
+    let address = address.at(address::backend(&address)?);
     let name = name.unwrap_or_else(|| At {
         value: address.value.to_string(),
         place: address.place.clone(),

@@ -62,6 +62,7 @@ fn kind(field: &Field) -> Option<Kind> {
 fn settings(check: Check) -> HealthSettings {
     HealthSettings {
         check,
+        port: None,
         interval: INTERVAL,
         timeout: TIMEOUT,
         rise: RISE,
@@ -75,7 +76,9 @@ fn refuse_unused(section: &mut Section, kind: Kind, origin: &str) {
         Kind::Http => return,
         Kind::Tcp => (&["path", "host"], "tcp", r#""http""#),
         Kind::None => (
-            &["path", "host", "interval", "timeout", "rise", "fall"],
+            &[
+                "path", "host", "port", "interval", "timeout", "rise", "fall",
+            ],
             "none",
             r#""tcp" or "http""#,
         ),
@@ -125,6 +128,9 @@ fn host(field: &Field) -> Option<String> {
 fn timed(section: &mut Section, check: Check) -> HealthSettings {
     HealthSettings {
         check,
+        port: section
+            .optional("port")
+            .and_then(|field| field.whole(1..=u16::MAX)),
         interval: duration::read(section, "interval", INTERVAL, DURATIONS),
         timeout: duration::read(section, "timeout", TIMEOUT, DURATIONS),
         rise: count(section, "rise", RISE),

@@ -9,10 +9,11 @@
 //! | `address`, `duration`, `text` | is this one value usable? |
 //! | `daemon`, `service`, `backend`, `health` | what does this table mean? |
 //! | `soundness` | does a service make sense in itself? |
-//! | `conflicts` | do all services go together? |
+//! | `conflicts`, `claims` | do all services go together, and who listens where? |
 
 mod address;
 mod backend;
+mod claims;
 mod conflicts;
 mod daemon;
 mod duration;

@@ -1,19 +1,21 @@
 //! `[[service]]`.
 
-use std::{net::SocketAddr, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use super::{
-    address::{self, Role},
+    address,
     backend::{self, Backend},
     health,
     report::{At, Mistake, Place},
     section::Section,
     soundness, text,
 };
-use crate::desired::{Forward, HealthSettings, Protocol, Scheduler, ServiceSettings};
+use crate::{
+    address::Listen,
+    desired::{Forward, HealthSettings, Protocol, Scheduler, ServiceSettings},
+};
 
-const LISTEN: &str =
-    r#"a list of addresses with ports, such as ["192.0.2.10:80", "[2001:db8::10]:80"]"#;
+const LISTEN: &str = r#"a list of addresses, such as ["192.0.2.10:80", "[2001:db8::10]:80"]"#;
 const NAME: &str = r#"a name, such as "web""#;
 const PROTOCOL: Protocol = Protocol::Tcp;
 const MIN_ACTIVE: usize = 1;
@@ -28,15 +30,15 @@ pub(super) struct Service {
     pub(super) name: Option<At<String>>,
     /// `None`: wrong, so that nothing follows from it.
     pub(super) protocol: Option<Protocol>,
-    pub(super) listen: Vec<At<SocketAddr>>,
+    pub(super) listen: Vec<At<Listen>>,
     pub(super) backends: Vec<Backend>,
     /// Whether no listener or backend is left out for being wrong.
     pub(super) complete: bool,
     pub(super) min_active: Option<At<usize>>,
     pub(super) table_size: Option<At<u32>>,
     pub(super) forward: Forward,
+    pub(super) health: HealthSettings,
     scheduler: Scheduler,
-    health: HealthSettings,
 }
 
 impl Service {
@@ -102,14 +104,14 @@ fn protocol(section: &mut Section) -> Option<Protocol> {
 }
 
 /// The usable listeners, and whether all are.
-fn listen(section: &mut Section) -> (Vec<At<SocketAddr>>, bool) {
+fn listen(section: &mut Section) -> (Vec<At<Listen>>, bool) {
     let field = section.required("listen", LISTEN);
     let Some(fields) = field.and_then(|field| field.elements(LISTEN)) else {
         return (Vec::new(), false);
     };
     let usable = fields
         .iter()
-        .filter_map(|field| Some(field.at(address::endpoint(field, Role::Listener)?)));
+        .filter_map(|field| Some(field.at(address::listen(field)?)));
     let usable: Vec<_> = usable.collect();
     let all = usable.len() == fields.len();
     (usable, all)

@@ -1,13 +1,15 @@
 //! Whether a service makes sense in itself.
 
-use std::{collections::HashMap, net::SocketAddr};
-
-use crate::desired::Forward;
+use std::{collections::HashMap, net::IpAddr};
 
 use super::{
     backend::Backend,
     report::{At, Mistake, Place, Report},
     service::Service,
+};
+use crate::{
+    address::Ports,
+    desired::{Check, Forward},
 };
 
 pub(super) fn check(service: &Service, report: &Report) {
@@ -15,9 +17,10 @@ pub(super) fn check(service: &Service, report: &Report) {
     // A backend or listener that is left out for being wrong would make these wrong, too.
     if service.complete {
         families(service, report);
-        ports(service, report);
+        kept_ports(service, report);
         enough_backends(service, report);
     }
+    checked_ports(service, report);
 }
 
 fn unique_backends(service: &Service, report: &Report) {
@@ -53,10 +56,10 @@ enum Family {
 }
 
 impl Family {
-    const fn of(address: SocketAddr) -> Self {
-        match address {
-            SocketAddr::V4(_) => Self::V4,
-            SocketAddr::V6(_) => Self::V6,
+    const fn of(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
         }
     }
 
@@ -73,10 +76,10 @@ impl Family {
 fn families(service: &Service, report: &Report) {
     for family in [Family::V4, Family::V6] {
         let mut listeners = service.listen.iter();
-        let listener = listeners.find(|listener| Family::of(listener.value) == family);
+        let listener = listeners.find(|listener| Family::of(listener.value.ip) == family);
         let of = |family| -> Vec<&Backend> {
             let all = service.backends.iter();
-            all.filter(|backend| Family::of(backend.settings.address) == family)
+            all.filter(|backend| Family::of(backend.settings.address.ip) == family)
                 .collect()
         };
         let is_4in6 = service.forward.is_tunnel() && of(Family::V4).is_empty();
@@ -112,24 +115,41 @@ fn unserved(forward: Forward, place: &Place, found: String, expected: String, re
 }
 
 /// Only `nat` changes ports: otherwise the backend listens where the clients think that the VIP does.
-fn ports(service: &Service, report: &Report) {
+fn kept_ports(service: &Service, report: &Report) {
     let forward = service.forward;
     if forward == Forward::Nat {
         return;
     }
     for backend in &service.backends {
-        let port = backend.settings.address.port();
-        let other = service
-            .listen
-            .iter()
-            .find(|listener| listener.value.port() != port);
-        let Some(listener) = other else {
+        let Some(port) = backend.settings.address.port else {
             continue;
         };
-        let found = format!("port {port}");
-        let expected = format!("port {}, as in `listen`", listener.value.port());
+        let mut ports = service.listen.iter().map(|listener| listener.value.ports);
+        let Some(other) = ports.find(|&ports| ports != Ports::One(port)) else {
+            continue;
+        };
+        let expected = match other {
+            Ports::One(other) => format!("port {other}, as in `listen`, or none"),
+            Ports::Range(..) | Ports::All => "none, as `listen` has more than one".to_owned(),
+        };
         let help = format!("forward = \"{}\" does not change ports", forward.name());
-        report.add(&backend.address, Mistake::new(found, expected).help(help));
+        let mistake = Mistake::new(format!("port {port}"), expected).help(help);
+        report.add(&backend.address, mistake);
+    }
+}
+
+/// A check needs a port.
+fn checked_ports(service: &Service, report: &Report) {
+    if service.health.check == Check::None || service.health.port.is_some() {
+        return;
+    }
+    for backend in &service.backends {
+        let address = backend.settings.address;
+        if address.port.is_none() {
+            let help = "write which one in [service.health]: port = N; or check nothing there: type = \"none\"";
+            let mistake = Mistake::new(format!("{address}, without a port"), "a port to check");
+            report.add(&backend.address, mistake.help(help));
+        }
     }
 }
 

@@ -10,7 +10,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`state`], [`service`] | what does the daemon know, and what follows from it? |
-//! | [`ids`], [`tables`] | which ids and tables are in use? |
+//! | [`ids`], [`pools`], [`tables`] | which ids, listeners and tables are in use? |
 //! | [`writer`] | what does the datapath hold, and who changes it? |
 //! | [`probes`] | which backends are being checked? |
 //! | [`hops`] | did routes, neighbours or interfaces change? |
@@ -20,6 +20,7 @@
 mod handle;
 mod hops;
 mod ids;
+mod pools;
 mod probes;
 mod service;
 mod state;

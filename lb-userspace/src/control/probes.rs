@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 
 use super::service::Member;
 use crate::{
-    desired::{Check, HealthSettings},
+    desired::HealthSettings,
     probe::task::{Observation, Subject, Task},
 };
 
@@ -38,31 +38,30 @@ impl Probes {
 
     /// Starts what is missing and ends what is not wanted any more. A check whose settings changed starts anew.
     pub fn adjust<'a>(&mut self, members: impl Iterator<Item = &'a Member>) {
-        let wanted: BTreeMap<BackendId, &Member> = members
-            .filter(|member| member.health.check != Check::None)
-            .map(|member| (member.id, member))
+        let wanted: BTreeMap<BackendId, (&Member, SocketAddr)> = members
+            .filter_map(|member| Some((member.id, (member, member.check_address()?))))
             .collect();
         self.running.retain(|id, running| {
-            wanted.get(id).is_some_and(|member| {
-                member.settings.address == running.address && member.health == running.health
+            wanted.get(id).is_some_and(|&(member, address)| {
+                address == running.address && member.health == running.health
             })
         });
-        for (id, member) in wanted {
+        for (id, (member, address)) in wanted {
             self.running.entry(id).or_insert_with(|| Running {
-                address: member.settings.address,
+                address,
                 health: member.health.clone(),
-                _task: Task::spawn(subject(member), self.observations.clone()),
+                _task: Task::spawn(subject(member, address), self.observations.clone()),
             });
         }
     }
 }
 
-fn subject(member: &Member) -> Subject {
+fn subject(member: &Member, address: SocketAddr) -> Subject {
     Subject {
         id: member.id,
         service: member.service.as_str().into(),
         backend: member.settings.name.as_str().into(),
-        address: member.settings.address,
+        address,
         health: member.health.clone(),
     }
 }

@@ -1,6 +1,11 @@
 //! A service at run time: its settings, and what is known of its backends.
 
-use std::{collections::BTreeSet, hash::Hasher as _, net::SocketAddr, time::Instant};
+use std::{
+    collections::BTreeSet,
+    hash::Hasher as _,
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
 
 use lb_common::backend::{BackendId, BackendState};
 use siphasher::sip::SipHasher13;
@@ -23,10 +28,10 @@ pub enum Family {
 impl Family {
     pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
-    pub const fn of(address: SocketAddr) -> Self {
-        match address {
-            SocketAddr::V4(_) => Self::V4,
-            SocketAddr::V6(_) => Self::V6,
+    pub const fn of(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
         }
     }
 
@@ -106,6 +111,20 @@ impl Member {
             && self.settings.address == settings.address
     }
 
+    pub const fn family(&self) -> Family {
+        Family::of(self.settings.address.ip)
+    }
+
+    /// Where its check connects to; `None` where it has none.
+    pub fn check_address(&self) -> Option<SocketAddr> {
+        if self.health.check == Check::None {
+            return None;
+        }
+        let address = self.settings.address;
+        let port = self.health.port.or(address.port)?;
+        Some(SocketAddr::new(address.ip, port))
+    }
+
     pub fn on(&mut self, event: Event, text: String, now: Instant) -> Option<Transition> {
         self.last_check = Some(text);
         self.machine.on(event, now)
@@ -139,20 +158,20 @@ impl ServiceState {
         self.settings
             .listen
             .iter()
-            .any(|&address| Family::of(address) == family)
+            .any(|listen| Family::of(listen.ip) == family)
     }
 
     /// The backends that serve a family: its own, or in tunnels IPv6 ones where IPv4 has none.
     pub fn serving(&self, family: Family) -> impl Iterator<Item = &Member> {
         let has = |family| {
             let mut all = self.members.iter();
-            all.any(|member| Family::of(member.settings.address) == family)
+            all.any(|member| member.family() == family)
         };
         let is_4in6 = self.settings.forward.is_tunnel() && !has(Family::V4);
         let of = if is_4in6 { Family::V6 } else { family };
         self.members
             .iter()
-            .filter(move |member| Family::of(member.settings.address) == of)
+            .filter(move |member| member.family() == of)
     }
 
     /// Whether each member takes new flows. Each family needs backends of its own.
@@ -163,7 +182,7 @@ impl ServiceState {
                 .members
                 .iter()
                 .enumerate()
-                .filter(|(_, member)| Family::of(member.settings.address) == family)
+                .filter(|(_, member)| member.family() == family)
                 .map(|(place, member)| {
                     let standing = membership::Member {
                         usable: member.machine.health() == Health::Up,

@@ -1,7 +1,7 @@
 //! All that the daemon knows, and what follows from it. No I/O, no clock.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
@@ -9,22 +9,16 @@ use lb_common::backend::{BackendId, BackendState};
 
 use super::{
     ids::Ids,
+    pools::Pools,
     service::{Family, Member, ServiceState, identity},
     tables::Tables,
 };
 use crate::{
-    dataplane::{Applied, Listener, PoolId, Recorded},
+    dataplane::{Applied, PoolId, Recorded},
     desired::{BackendSettings, Desired, Protocol, ServiceSettings},
     health::{Event, Health, Transition},
     reconcile::Target,
 };
-
-/// A pool is a service in one family.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct PoolKey {
-    pub service: String,
-    pub family: Family,
-}
 
 #[derive(Debug)]
 pub struct State {
@@ -33,7 +27,7 @@ pub struct State {
     /// Not configured any more, but some flows are still theirs. Still checked, so that those of a dead one may choose
     /// again.
     pub leaving: Vec<Member>,
-    pub pools: BTreeMap<PoolKey, PoolId>,
+    pub pools: Pools,
     ids: Ids,
     tables: Tables,
 }
@@ -56,7 +50,7 @@ impl State {
             ids: Ids::after(applied.newest),
             services: Vec::new(),
             leaving: Vec::new(),
-            pools: BTreeMap::new(),
+            pools: Pools::default(),
             tables: Tables::default(),
             desired: desired.clone(),
         };
@@ -91,7 +85,7 @@ impl State {
         self.desired.services = desired.services;
         self.services = services;
         self.leaving = known;
-        self.assign_pools(applied);
+        self.pools.assign(&self.services, applied);
         Ok(())
     }
 
@@ -139,42 +133,6 @@ impl State {
         self.members().chain(known).any(|member| member.id == id)
     }
 
-    /// A service keeps its pools; one that is new takes the pool its listener has, or a free one.
-    fn assign_pools(&mut self, applied: &Applied) {
-        let mut pools = BTreeMap::new();
-        let mut free = (0..PoolId::MAX).filter(|pool| {
-            !applied.pools.contains_key(pool) && !self.pools.values().any(|used| used == pool)
-        });
-        for service in &self.services {
-            for family in Family::ALL {
-                if !service.listens_on(family) {
-                    continue;
-                }
-                let key = PoolKey {
-                    service: service.settings.name.clone(),
-                    family,
-                };
-                let is_free = |pool: &PoolId| {
-                    !pools.values().any(|used| used == pool)
-                        && !self.pools.values().any(|used| used == pool)
-                };
-                let left = listeners(&service.settings, family)
-                    .filter_map(|listener| applied.listeners.get(&listener).copied())
-                    .find(is_free);
-                let pool = self
-                    .pools
-                    .get(&key)
-                    .copied()
-                    .or(left)
-                    .or_else(|| free.next());
-                if let Some(pool) = pool {
-                    pools.insert(key, pool);
-                }
-            }
-        }
-        self.pools = pools;
-    }
-
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.services
             .iter()
@@ -216,7 +174,10 @@ impl State {
     /// What the datapath should hold. With `recorded`, read when `applied` stood already, backends of unknown origin
     /// that no flow needs any more are left out.
     pub fn target(&mut self, applied: &Applied, recorded: Option<&Recorded>) -> Target {
-        let mut target = Target::default();
+        let mut target = Target {
+            listeners: self.pools.of_listeners().clone(),
+            ..Target::default()
+        };
         for member in self.members() {
             target.backends.insert(member.id, member.entry());
         }
@@ -231,20 +192,13 @@ impl State {
         let seed = self.desired.daemon.seed;
         for service in &self.services {
             for family in Family::ALL {
-                let key = PoolKey {
-                    service: service.settings.name.clone(),
-                    family,
-                };
-                let Some(&pool) = self.pools.get(&key) else {
+                let Some(pool) = self.pools.get(&service.settings.name, family) else {
                     continue;
                 };
                 let owners =
                     self.tables
                         .owners(pool, service, family, seed, applied.pools.get(&pool));
                 target.pools.insert(pool, owners);
-                for listener in listeners(&service.settings, family) {
-                    target.listeners.insert(listener, pool);
-                }
             }
         }
         self.tables.keep_only(&target.pools);
@@ -254,26 +208,14 @@ impl State {
     /// How long old flows of a pool have to show themselves after a change.
     pub fn transition(&self, pool: PoolId) -> Duration {
         let timeouts = &self.desired.daemon.timeouts;
-        let is_udp = self.services.iter().any(|service| {
-            service.settings.protocol == Protocol::Udp
-                && self
-                    .pools
-                    .iter()
-                    .any(|(key, &id)| id == pool && key.service == service.settings.name)
-        });
-        if is_udp {
+        let is_udp = |name: &str| {
+            let mut all = self.services.iter().map(|service| &service.settings);
+            all.any(|service| service.name == name && service.protocol == Protocol::Udp)
+        };
+        if self.pools.service(pool).is_some_and(is_udp) {
             timeouts.udp
         } else {
             timeouts.transition
         }
     }
-}
-
-fn listeners(service: &ServiceSettings, family: Family) -> impl Iterator<Item = Listener> {
-    let protocol = service.protocol;
-    service
-        .listen
-        .iter()
-        .filter(move |&&address| Family::of(address) == family)
-        .map(move |&address| Listener { address, protocol })
 }

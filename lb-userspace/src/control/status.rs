@@ -7,7 +7,7 @@ use lb_common::{
 
 use super::{
     service::{Family, ServiceState},
-    state::{PoolKey, State},
+    state::State,
 };
 use crate::{
     api::{BackendStatus, FlowStatus, InterfaceStatus, PoolStatus, ServiceStatus, Status},
@@ -36,7 +36,7 @@ pub fn status(
                 protocol: service.settings.protocol.name().to_owned(),
                 scheduler: service.settings.scheduler.name().to_owned(),
                 forward: service.settings.forward.name().to_owned(),
-                listen: service.settings.listen.clone(),
+                listen: texts(&service.settings.listen),
                 min_active: service.settings.min_active,
                 backends: backends(service, &owned, counters, now),
                 pools: pools(state, service, applied),
@@ -49,6 +49,10 @@ pub fn status(
         events: named(&counters.events),
         error: error.map(str::to_owned),
     }
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(T::to_string).collect()
 }
 
 fn interface(attachment: &Attachment) -> InterfaceStatus {
@@ -92,7 +96,7 @@ fn backends(
                 .unwrap_or_default();
             BackendStatus {
                 name: member.settings.name.clone(),
-                address: member.settings.address,
+                address: member.settings.address.to_string(),
                 weight: member.settings.weight,
                 backup: member.settings.backup,
                 health: member.machine.health().name().to_owned(),
@@ -114,11 +118,8 @@ fn pools(state: &State, service: &ServiceState, applied: &Applied) -> Vec<PoolSt
     Family::ALL
         .into_iter()
         .filter_map(|family| {
-            let key = PoolKey {
-                service: service.settings.name.clone(),
-                family,
-            };
-            let pool = applied.pools.get(state.pools.get(&key)?)?;
+            let pool = state.pools.get(&service.settings.name, family)?;
+            let pool = applied.pools.get(&pool)?;
             let count = |wanted: SlotState| {
                 pool.slots
                     .iter()

@@ -1,5 +1,7 @@
 //! The daemon's behaviour without I/O: states and events in, tables out, over a datapath in memory.
 
+mod listeners;
+
 use std::time::{Duration, Instant};
 
 use lb_common::{
@@ -7,7 +9,7 @@ use lb_common::{
     slot::SlotState,
 };
 
-use super::{state::State, writer::Writer};
+use super::{service::Family, state::State, writer::Writer};
 use crate::{
     dataplane::{Recorded, fake::FakeDataplane},
     desired::{
@@ -46,6 +48,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
             table_size: Some(1021),
             health: HealthSettings {
                 check: Check::Tcp,
+                port: None,
                 interval: Duration::from_secs(2),
                 timeout: Duration::from_secs(1),
                 rise: 2,

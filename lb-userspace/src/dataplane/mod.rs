@@ -3,17 +3,17 @@
 pub mod bpf;
 pub mod fake;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{
     backend::{BackendId, BackendState},
     slot::Slot,
 };
 
-use crate::desired::{Forward, Protocol};
+use crate::{
+    address::Endpoint,
+    desired::{Forward, Protocol},
+};
 
 /// A lookup table in the datapath. A service has one for each family it listens on.
 pub type PoolId = u16;
@@ -62,17 +62,18 @@ pub struct Attachment {
     pub egress: Egress,
 }
 
-/// `VIP:port/protocol`.
+/// `VIP:port/protocol`; without a port, every port that has no listener of its own.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Listener {
-    pub address: SocketAddr,
+    pub address: Endpoint,
     pub protocol: Protocol,
 }
 
 /// What the datapath holds of one backend.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BackendEntry {
-    pub address: SocketAddr,
+    /// Without a port, packets keep the port that the client sent them to.
+    pub address: Endpoint,
     pub protocol: Protocol,
     pub state: BackendState,
     pub forward: Forward,

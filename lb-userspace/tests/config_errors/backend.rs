@@ -34,12 +34,12 @@ address = "10.0.0.53:53"
 "#,
                 "",
             )],
-            r#"shunt.toml:26:1: service[dns].backend[#1].address: found nothing, expected its address and port, such as "10.0.0.11:8001""#,
+            r#"shunt.toml:26:1: service[dns].backend[#1].address: found nothing, expected its address, such as "10.0.0.11:8001""#,
         ),
         (
             "a backend's port 0",
             &[(r#""10.0.0.11:8001""#, r#""10.0.0.11:0""#)],
-            "shunt.toml:14:11: service[web].backend[api1].address: found 10.0.0.11:0, port 0, expected a port from 1 to 65535",
+            r#"shunt.toml:14:11: service[web].backend[api1].address: found "10.0.0.11:0", port 0, expected a port from 1 to 65535"#,
         ),
         (
             "a loopback backend",
@@ -127,12 +127,12 @@ backup = true"#,
         (
             "too many brackets",
             &[(r#""10.0.0.53:53""#, r#""[10.0.0.53]:53""#)],
-            r#"shunt.toml:27:11: service[dns].backend[[10.0.0.53]:53].address: found "[10.0.0.53]:53", expected an IP address with a port, such as "10.0.0.11:8001" or "[2001:db8:1::11]:8001""#,
+            r#"shunt.toml:27:11: service[dns].backend[[10.0.0.53]:53].address: found "[10.0.0.53]:53", expected an IP address with a port or without, such as "10.0.0.11:8001", "[2001:db8:1::11]:8001" or "10.0.0.11""#,
         ),
         (
             "a table where a text belongs",
             &[(r#""10.0.0.53:53""#, r#"{ ip = "10.0.0.53", port = 53 }"#)],
-            r#"shunt.toml:27:11: service[dns].backend[#1].address: found a table, expected an IP address with a port, such as "10.0.0.11:8001" or "[2001:db8:1::11]:8001""#,
+            r#"shunt.toml:27:11: service[dns].backend[#1].address: found a table, expected an IP address with a port or without, such as "10.0.0.11:8001", "[2001:db8:1::11]:8001" or "10.0.0.11""#,
         ),
         (
             "a date where a number belongs",
@@ -182,7 +182,7 @@ backup = true"#,
             "a backend that is its own listener",
             &[(r#""10.0.0.53:53""#, r#""192.0.2.53:53""#)],
             r"shunt.toml:27:11: service[dns].backend[192.0.2.53:53].address: found 192.0.2.53:53, where service[dns] listens, expected the address of a server
-  help: it listens there since line 23; one service cannot be the backend of another",
+  help: it listens on 192.0.2.53:53 since line 23; one service cannot be the backend of another",
         ),
         (
             "a backend that is another service's listener",
@@ -191,7 +191,7 @@ backup = true"#,
                 (r#""10.0.0.53:53""#, r#""192.0.2.10:80""#),
             ],
             r"shunt.toml:27:11: service[dns].backend[192.0.2.10:80].address: found 192.0.2.10:80, where service[web] listens, expected the address of a server
-  help: it listens there since line 6; one service cannot be the backend of another",
+  help: it listens on 192.0.2.10:80 since line 6; one service cannot be the backend of another",
         ),
         (
             "several mistakes at once",

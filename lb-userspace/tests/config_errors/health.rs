@@ -8,7 +8,7 @@ fn each_says_where_and_what() {
         (
             "an unknown key of the check",
             &[(r#"path = "/health""#, r#"paht = "/health""#)],
-            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of fall, host, interval, path, rise, timeout, type
+            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of fall, host, interval, path, port, rise, timeout, type
   help: did you mean `path`?",
         ),
         (
@@ -63,6 +63,27 @@ health.interval = "1s""#,
             "a timeout of nothing",
             &[(r#"path = "/health""#, r#"timeout = "0ms""#)],
             r#"shunt.toml:10:11: service[web].health.timeout: found "0ms", expected a duration from 1ms to 1day, such as "500ms", "2s" or "1h""#,
+        ),
+        (
+            "a port that there is not",
+            &[(r#"path = "/health""#, "port = 0")],
+            "shunt.toml:10:8: service[web].health.port: found 0, expected a whole number from 1 to 65535",
+        ),
+        (
+            "a port with no check",
+            &[(
+                r#"protocol = "udp""#,
+                r#"protocol = "udp"
+health.port = 53"#,
+            )],
+            r#"shunt.toml:25:15: service[dns].health.port: found 53, expected no such key with type = "none", the default of a UDP service
+  help: remove the key, or write type = "tcp" or "http""#,
+        ),
+        (
+            "a backend without a port, and a check",
+            &[(r#""10.0.0.11:8001""#, r#""10.0.0.11""#)],
+            r#"shunt.toml:14:11: service[web].backend[api1].address: found 10.0.0.11, without a port, expected a port to check
+  help: write which one in [service.health]: port = N; or check nothing there: type = "none""#,
         ),
         (
             "rise 0",

@@ -4,6 +4,7 @@ mod backend;
 mod daemon;
 mod files;
 mod health;
+mod ports;
 mod room;
 mod service;
 mod syntax;

@@ -44,6 +44,36 @@ fn listeners_of_a_family() {
     );
 }
 
+/// A range takes a place for each port, a whole address takes one, and a port of a range has its place already.
+#[test]
+fn ports_of_ranges() {
+    let most = service::LISTENERS;
+    let listen = |listen: &str| {
+        let text = one_service(1, 1);
+        mistakes(&text.replace("listen = [", &format!("listen = [{listen}, ")))
+    };
+    let range = |last: u32| format!("\"192.0.2.9:1-{last}\"");
+    assert!(listen(&range(most - 1)).is_empty());
+    let full = range(most - 2) + ", \"192.0.2.9\", \"192.0.2.9:7\"";
+    assert!(listen(&full).is_empty());
+    assert_eq!(
+        listen(&range(most)),
+        beyond(
+            "service[web].listen[#2]",
+            format!("{} IPv4 listeners", most + 1),
+            most
+        )
+    );
+    assert_eq!(
+        listen("\"192.0.2.9:1-65535\""),
+        beyond(
+            "service[web].listen[#1]",
+            "65536 IPv4 listeners".to_owned(),
+            most
+        )
+    );
+}
+
 #[test]
 fn backends() {
     let most = layout::BACKENDS_CAPACITY - 1;

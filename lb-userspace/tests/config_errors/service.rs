@@ -85,46 +85,40 @@ interfaces = ["eth0"]
 "#,
                 "",
             )],
-            r#"shunt.toml:21:1: service[dns].listen: found nothing, expected a list of addresses with ports, such as ["192.0.2.10:80", "[2001:db8::10]:80"]"#,
+            r#"shunt.toml:21:1: service[dns].listen: found nothing, expected a list of addresses, such as ["192.0.2.10:80", "[2001:db8::10]:80"]"#,
         ),
         (
             "listen that is no list",
             &[(r#"["192.0.2.53:53"]"#, r#""192.0.2.53:53""#)],
-            r#"shunt.toml:23:10: service[dns].listen: found "192.0.2.53:53", expected a list of addresses with ports, such as ["192.0.2.10:80", "[2001:db8::10]:80"]
+            r#"shunt.toml:23:10: service[dns].listen: found "192.0.2.53:53", expected a list of addresses, such as ["192.0.2.10:80", "[2001:db8::10]:80"]
   help: write ["192.0.2.53:53"]"#,
         ),
         (
             "listen without an address",
             &[(r#"["192.0.2.53:53"]"#, "[]")],
-            r#"shunt.toml:23:10: service[dns].listen: found an empty list, expected a list of addresses with ports, such as ["192.0.2.10:80", "[2001:db8::10]:80"]"#,
-        ),
-        (
-            "a listener without a port",
-            &[(r#""192.0.2.10:80""#, r#""192.0.2.10""#)],
-            r#"shunt.toml:6:11: service[web].listen[#1]: found "192.0.2.10", expected an IP address with a port, such as "192.0.2.10:80" or "[2001:db8::10]:80"
-  help: add the port"#,
+            r#"shunt.toml:23:10: service[dns].listen: found an empty list, expected a list of addresses, such as ["192.0.2.10:80", "[2001:db8::10]:80"]"#,
         ),
         (
             "an IPv6 listener without brackets",
             &[(r#""192.0.2.10:80""#, r#""2001:db8::10""#)],
-            r#"shunt.toml:6:11: service[web].listen[#1]: found "2001:db8::10", expected an IP address with a port, such as "192.0.2.10:80" or "[2001:db8::10]:80"
-  help: an IPv6 address stands in brackets before its port"#,
+            r#"shunt.toml:6:11: service[web].listen[#1]: found "2001:db8::10", expected an IP address with a port, a range of ports or neither, such as "192.0.2.10:80", "[2001:db8::10]:8000-8099" or "192.0.2.10"
+  help: an IPv6 address stands in brackets, with its port behind them"#,
         ),
         (
             "a listener by name",
             &[(r#""192.0.2.10:80""#, r#""app.example:80""#)],
-            r#"shunt.toml:6:11: service[web].listen[#1]: found "app.example:80", expected an IP address with a port, such as "192.0.2.10:80" or "[2001:db8::10]:80"
+            r#"shunt.toml:6:11: service[web].listen[#1]: found "app.example:80", expected an IP address with a port, a range of ports or neither, such as "192.0.2.10:80", "[2001:db8::10]:8000-8099" or "192.0.2.10"
   help: names are not resolved: write the IP address"#,
         ),
         (
             "a listener's port 0",
             &[(r#""192.0.2.10:80""#, r#""192.0.2.10:0""#)],
-            "shunt.toml:6:11: service[web].listen[#1]: found 192.0.2.10:0, port 0, expected a port from 1 to 65535",
+            r#"shunt.toml:6:11: service[web].listen[#1]: found "192.0.2.10:0", port 0, expected a port from 1 to 65535"#,
         ),
         (
             "a port beyond 65535",
             &[(r#""192.0.2.10:80""#, r#""192.0.2.10:65536""#)],
-            r#"shunt.toml:6:11: service[web].listen[#1]: found "192.0.2.10:65536", expected an IP address with a port, such as "192.0.2.10:80" or "[2001:db8::10]:80"
+            r#"shunt.toml:6:11: service[web].listen[#1]: found "192.0.2.10:65536", expected an IP address with a port, a range of ports or neither, such as "192.0.2.10:80", "[2001:db8::10]:8000-8099" or "192.0.2.10"
   help: a port is at most 65535"#,
         ),
         (
@@ -148,7 +142,7 @@ interfaces = ["eth0"]
             "a listener twice in a service",
             &[(r#""192.0.2.10:80""#, r#""192.0.2.10:80", "192.0.2.10:80""#)],
             r"shunt.toml:6:28: service[web].listen[#2]: found 192.0.2.10:80, where service[web] listens already, expected an address and port of its own
-  help: it is on line 6",
+  help: 192.0.2.10:80 is on line 6",
         ),
         (
             "a listener of another service",
@@ -157,7 +151,7 @@ interfaces = ["eth0"]
                 (r#"["192.0.2.53:53"]"#, r#"["192.0.2.10:80"]"#),
             ],
             r"shunt.toml:23:11: service[dns].listen[#1]: found 192.0.2.10:80, where service[web] listens already, expected an address and port of its own
-  help: it is on line 6",
+  help: 192.0.2.10:80 is on line 6",
         ),
         (
             "an unknown protocol",
@@ -187,7 +181,7 @@ forward = "dsr"
 [[service.backend]]
 address = "10.0.0.53:5353""#,
             )],
-            r#"shunt.toml:28:11: service[dns].backend[10.0.0.53:5353].address: found port 5353, expected port 53, as in `listen`
+            r#"shunt.toml:28:11: service[dns].backend[10.0.0.53:5353].address: found port 5353, expected port 53, as in `listen`, or none
   help: forward = "dsr" does not change ports"#,
         ),
         (

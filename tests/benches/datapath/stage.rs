@@ -229,7 +229,7 @@ fn configure(dataplane: &mut BpfDataplane, case: &Case) -> anyhow::Result<()> {
         .collect();
     for (&id, number) in ids.iter().zip(0..) {
         let backend = BackendEntry {
-            address: plan::backend(case.side, number, case.family),
+            address: plan::backend(case.side, number, case.family).into(),
             protocol,
             state: BackendState::Alive,
             forward: Forward::Nat,
@@ -250,7 +250,7 @@ fn configure(dataplane: &mut BpfDataplane, case: &Case) -> anyhow::Result<()> {
             pool,
             slots: slots.collect(),
         })?;
-        let address = plan::vip(service, case.family);
+        let address = plan::vip(service, case.family).into();
         listeners.insert(Listener { address, protocol }, pool);
     }
     dataplane.apply(&Op::SetListeners { listeners })?;

@@ -11,6 +11,7 @@
 //! | [`fragments`] | packets in pieces |
 //! | [`malformed`] | headers that lie or end too early |
 //! | [`icmp`] | pings, and errors about flows |
+//! | [`ports`] | whole addresses, and backends that keep the client's port |
 //! | [`reply`] | a backend's packets, arriving and leaving |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
@@ -26,6 +27,7 @@ mod headers;
 mod icmp;
 mod large;
 mod malformed;
+mod ports;
 mod reply;
 mod slots;
 mod stays;
@@ -40,12 +42,13 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 10] = [
+    let topics: [fn(Kind) -> Vec<Row>; 11] = [
         forward::rows,
         stays::rows,
         headers::rows,
         fragments::rows,
         malformed::rows,
+        ports::rows,
         reply::rows,
         slots::rows,
         tunnels::rows,

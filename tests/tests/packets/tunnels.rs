@@ -20,10 +20,12 @@ const GUE_PORT: u16 = 6080;
 
 pub fn rows(kind: Kind) -> Vec<Row> {
     let mut rows = by_mac(kind);
+    rows.push(without_port(kind, Forward::Dsr, kind.family));
     for forward in [Forward::Ipip, Forward::Gue] {
         for outer in [Family::V4, Family::V6] {
             if kind.is_v4() || outer == Family::V6 {
                 rows.extend(inside(kind, forward, outer));
+                rows.push(without_port(kind, forward, outer));
             }
         }
     }
@@ -189,6 +191,22 @@ fn inside(kind: Kind, forward: Forward, outer: Family) -> Vec<Row> {
         row
     })
     .collect()
+}
+
+/// A backend without a port of its own.
+fn without_port(kind: Kind, forward: Forward, family: Family) -> Row {
+    let description = format!("{} over {family:?}: to no particular port", forward.name());
+    let backend = Kind { family, ..kind };
+    let packet = request(kind);
+    let row = Row::new(kind, &description, &packet, Verdict::ForwardOther).after([
+        Step::Portless(backend, Host::Back, forward),
+        Step::Table(vec![Slot::stable(backend.portless_id(Host::Back))]),
+    ]);
+    if forward == Forward::Dsr {
+        return row.becomes(&packet.ttl(65).routed(Port::Back, Host::Back));
+    }
+    let output = wrap(kind, forward, family, &packet, Host::Back, Some(Port::Back));
+    Row { output, ..row }
 }
 
 /// The packet inside of another to `host`; with new MACs where it leaves by a port.

@@ -1,15 +1,22 @@
 //! The backend array.
 
-use std::{collections::BTreeMap, io, mem::offset_of, net::SocketAddr, sync::atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    io,
+    mem::offset_of,
+    net::IpAddr,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use aya::maps::MapData;
 use lb_common::{
     backend::{Backend, BackendId, BackendState, Forward},
     flow::{TCP, UDP},
+    service::Control,
 };
 
 use super::{filters, mapped::Mapped, wire};
-use crate::{dataplane::BackendEntry, desired::Protocol};
+use crate::{address::Endpoint, dataplane::BackendEntry, desired::Protocol};
 
 #[derive(Debug)]
 pub struct Backends {
@@ -45,7 +52,7 @@ impl Backends {
         self.entries.load(id.index()).id != id
     }
 
-    pub fn put(&mut self, id: BackendId, backend: &BackendEntry) {
+    pub fn put(&mut self, control: &Mapped<Control>, id: BackendId, backend: &BackendEntry) {
         let state = match backend.state {
             BackendState::Alive => Backend::ALIVE,
             BackendState::Down => Backend::DOWN,
@@ -53,6 +60,7 @@ impl Backends {
         let forward = backend.forward as u8;
         if backend.forward == Forward::Nat {
             filters::add(&self.filter, backend.address);
+            portless(control).fetch_or(portless_bit(backend.address), Ordering::AcqRel);
         }
         if !self.is_new(id) {
             // Both in one store.
@@ -60,14 +68,14 @@ impl Backends {
             self.word(id, offset_of!(Backend, state), word);
             return;
         }
-        let (family, address) = wire::words(backend.address.ip());
+        let (family, address) = wire::words(backend.address.ip);
         let entry = Backend {
             id: BackendId::NONE,
             state,
             forward,
             padding: 0,
             address,
-            port: backend.address.port().to_be(),
+            port: wire::port(backend.address),
             family,
             protocol: protocol_number(backend.protocol),
             identity: backend.identity,
@@ -78,7 +86,7 @@ impl Backends {
         self.word(id, offset_of!(Backend, id), id.bits());
     }
 
-    pub fn remove(&mut self, id: BackendId) {
+    pub fn remove(&mut self, control: &Mapped<Control>, id: BackendId) {
         if self.is_new(id) {
             return;
         }
@@ -87,14 +95,35 @@ impl Backends {
         let left = self.read();
         let replying = left
             .values()
-            .filter(|backend| backend.forward == Forward::Nat);
-        filters::keep_only(&self.filter, replying.map(|backend| backend.address));
+            .filter(|backend| backend.forward == Forward::Nat)
+            .map(|backend| backend.address);
+        let bits = replying.clone().map(portless_bit).fold(0, |a, b| a | b);
+        portless(control).store(bits, Ordering::Release);
+        filters::keep_only(&self.filter, replying);
     }
 
     fn word(&self, id: BackendId, offset: usize, value: u32) {
         self.entries
             .word32(id.index(), offset)
             .store(value, Ordering::Release);
+    }
+}
+
+/// [`Control::portless_backends`].
+fn portless(control: &Mapped<Control>) -> &AtomicU32 {
+    control.word32(0, offset_of!(Control, portless_backends))
+}
+
+/// What a backend that replies adds to it.
+fn portless_bit(address: Endpoint) -> u32 {
+    match address {
+        Endpoint { port: Some(_), .. } => 0,
+        Endpoint {
+            ip: IpAddr::V4(_), ..
+        } => 1,
+        Endpoint {
+            ip: IpAddr::V6(_), ..
+        } => 2,
     }
 }
 
@@ -106,7 +135,7 @@ fn meaning(entry: &Backend) -> Option<BackendEntry> {
     };
     let address = wire::address(entry.family, entry.address)?;
     Some(BackendEntry {
-        address: SocketAddr::new(address, u16::from_be(entry.port)),
+        address: wire::endpoint(address, entry.port),
         protocol: protocol(entry.protocol)?,
         state,
         forward: Forward::from_number(entry.forward)?,

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::atomic::Ordering,
 };
 
@@ -51,39 +51,48 @@ impl Listeners {
     ) -> Result<(), DataplaneError> {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (listener, &pool) in listeners {
-            match listener.address.ip() {
+            match listener.address.ip {
                 IpAddr::V4(vip) => v4.push(entry(wire::v4(vip), listener, pool)),
                 IpAddr::V6(vip) => v6.push(entry(wire::v6(vip), listener, pool)),
             }
         }
-        let vips: BTreeSet<IpAddr> = listeners.keys().map(|known| known.address.ip()).collect();
-        for vip in &vips {
-            match *vip {
+        let vips: BTreeSet<IpAddr> = listeners.keys().map(|known| known.address.ip).collect();
+        for vip in vips {
+            match vip {
                 IpAddr::V4(vip) => v4.push(pings(wire::v4(vip))),
                 IpAddr::V6(vip) => v6.push(pings(wire::v6(vip))),
             }
         }
         let (v4, v6) = (arrange(&v4)?, arrange(&v6)?);
-        let endpoints = || {
-            let pings = vips.iter().map(|&vip| SocketAddr::new(vip, 0));
-            listeners.keys().map(|known| known.address).chain(pings)
-        };
-        for endpoint in endpoints() {
-            filters::add(&self.filter, endpoint);
+        for listener in listeners.keys() {
+            filters::add(&self.filter, listener.address);
         }
         // A program may still read the half that the last change left.
         wait_for_programs();
-        switch(&mut self.v4, control, 0, &v4);
-        switch(&mut self.v6, control, 1, &v6);
-        filters::keep_only(&self.filter, endpoints());
+        let has_whole = |is_family| has_whole_addresses(listeners, is_family);
+        switch(&mut self.v4, control, 0, &v4, has_whole(IpAddr::is_ipv4));
+        switch(&mut self.v6, control, 1, &v6, has_whole(IpAddr::is_ipv6));
+        filters::keep_only(
+            &self.filter,
+            listeners.keys().map(|listener| listener.address),
+        );
         Ok(())
     }
+}
+
+/// Whether a listener of the family takes every port of its address.
+fn has_whole_addresses(
+    listeners: &BTreeMap<Listener, PoolId>,
+    is_family: fn(&IpAddr) -> bool,
+) -> bool {
+    let mut addresses = listeners.keys().map(|listener| listener.address);
+    addresses.any(|address| is_family(&address.ip) && address.port.is_none())
 }
 
 fn entry<A: Address>(vip: A, listener: &Listener, pool: PoolId) -> ListenerEntry<A> {
     ListenerEntry {
         vip,
-        port: listener.address.port().to_be(),
+        port: wire::port(listener.address),
         protocol: backends::protocol_number(listener.protocol),
         padding: 0,
         pool: pool.into(),
@@ -111,7 +120,7 @@ where
         .filter_map(|entry| {
             let ip = wire::address(A::FAMILY, entry.vip.to_words())?;
             let listener = Listener {
-                address: SocketAddr::new(ip, u16::from_be(entry.port)),
+                address: wire::endpoint(ip, entry.port),
                 protocol: backends::protocol(entry.protocol)?,
             };
             Some((listener, entry.pool as PoolId))
@@ -159,12 +168,13 @@ fn switch<A: Address>(
     control: &Mapped<Control>,
     family: usize,
     arrangement: &Arrangement<A>,
+    has_whole_addresses: bool,
 ) where
     ListenerEntry<A>: Pod,
 {
     let in_use = control.word64(0, family * size_of::<u64>());
-    let half = (in_use.load(Ordering::Acquire) >> 32) ^ 1;
-    let word = half << 32 | u64::from(arrangement.seed);
+    let half = service::other_half(in_use.load(Ordering::Acquire));
+    let word = service::in_use(half, arrangement.seed, has_whole_addresses);
     let (first, _) = service::half(word);
     for place in 0..PLACES {
         let entry = arrangement.places.get(&place).copied().unwrap_or_default();

@@ -211,9 +211,9 @@ impl Dataplane for BpfDataplane {
                         .reset(*id)
                         .map_err(|error| DataplaneError::kernel("resetting counters", error))?;
                 }
-                self.backends.put(*id, backend);
+                self.backends.put(&self.control, *id, backend);
             }
-            Op::RemoveBackend { id } => self.backends.remove(*id),
+            Op::RemoveBackend { id } => self.backends.remove(&self.control, *id),
             Op::WriteTable { pool, slots } => self.tables.write(*pool, slots)?,
             Op::StepSlots { pool, slots } => self.tables.step(*pool, slots)?,
             Op::ForgetFormer { pool } => self.tables.forget_former(*pool),

@@ -1,8 +1,10 @@
 //! Addresses between the standard library's types and the words that stand in packets and maps.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use lb_common::address::{Address, V4, V6};
+
+use crate::address::Endpoint;
 
 pub fn v4(address: Ipv4Addr) -> V4 {
     u32::from_ne_bytes(address.octets())
@@ -26,6 +28,16 @@ pub fn words(address: IpAddr) -> (u8, [u32; 4]) {
         IpAddr::V4(address) => (V4::FAMILY, v4(address).to_words()),
         IpAddr::V6(address) => (V6::FAMILY, v6(address).to_words()),
     }
+}
+
+/// The port in network byte order; 0 for none.
+pub fn port(endpoint: Endpoint) -> u16 {
+    endpoint.port.unwrap_or_default().to_be()
+}
+
+/// The reverse of [`port`] and, for an address, of [`words`].
+pub fn endpoint(ip: IpAddr, port: u16) -> Endpoint {
+    SocketAddr::new(ip, u16::from_be(port)).into()
 }
 
 /// The reverse of [`words`]; `None` for a family that is none.
@@ -53,5 +65,13 @@ mod tests {
             assert_eq!(address(family, words), Some(ip));
         }
         assert_eq!(address(0, [0; 4]), None);
+    }
+
+    #[test]
+    fn so_do_endpoints_with_and_without_a_port() {
+        for text in ["192.0.2.1:80", "192.0.2.1", "[2001:db8::1]"] {
+            let written: Endpoint = text.parse().unwrap();
+            assert_eq!(endpoint(written.ip, port(written)), written);
+        }
     }
 }

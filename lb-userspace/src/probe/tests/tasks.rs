@@ -23,6 +23,7 @@ fn subject(address: SocketAddr, check: Check, interval: Duration) -> Subject {
         address,
         health: HealthSettings {
             check,
+            port: None,
             interval,
             timeout: PATIENT,
             rise: 2,

@@ -73,6 +73,11 @@ impl Kind {
         self.id_of(host, 1)
     }
 
+    /// The id of the backend at `host` that has no port of its own.
+    pub fn portless_id(self, host: Host) -> BackendId {
+        self.id_of(host, 100)
+    }
+
     pub fn id_of(self, host: Host, generation: u16) -> BackendId {
         BackendId::new(1 + self.pool() * 32 + host as u16, generation)
     }

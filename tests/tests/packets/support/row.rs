@@ -5,6 +5,7 @@ use lb_common::{
     slot::Slot,
     verdict::{Event, Verdict},
 };
+use lb_userspace::desired::Protocol;
 
 use super::{
     packet::Packet,
@@ -33,6 +34,8 @@ pub enum Step {
     Backend(Host, u16, BackendState),
     /// A backend that is alive is reached in another way; of another kind, perhaps.
     Forward(Kind, Host, Forward),
+    /// A backend without a port of its own is put, reached in this way.
+    Portless(Kind, Host, Forward),
     /// All that is remembered becomes as old as the machine.
     Age,
     /// Another packet, and what became of it.
@@ -45,11 +48,21 @@ impl Step {
     }
 }
 
+/// A listener at the VIP; without a port, for all that have none.
+#[derive(Clone, Copy, Debug)]
+pub struct Listens {
+    pub protocol: Protocol,
+    pub port: Option<u16>,
+    pub pool: u16,
+}
+
 #[derive(Clone, Debug)]
 pub struct Row {
     pub kind: Kind,
     pub description: String,
     pub program: Program,
+    /// Listeners at the VIP beyond those that every row has.
+    pub listeners: Vec<Listens>,
     pub setup: Vec<Step>,
     pub input: Vec<u8>,
     pub verdict: Verdict,
@@ -70,6 +83,7 @@ impl Row {
             kind,
             description: format!("{kind}: {description}"),
             program: Program::Xdp(Port::Front),
+            listeners: Vec::new(),
             setup: Vec::new(),
             output: input.clone(),
             input,
@@ -80,6 +94,11 @@ impl Row {
 
     pub fn after(mut self, setup: impl IntoIterator<Item = Step>) -> Self {
         self.setup.extend(setup);
+        self
+    }
+
+    pub fn listening(mut self, listener: Listens) -> Self {
+        self.listeners.push(listener);
         self
     }
 

@@ -17,6 +17,7 @@ use lb_common::{
     verdict::{Event, Verdict},
 };
 use lb_userspace::{
+    address::Endpoint,
     dataplane::{
         BackendEntry, Dataplane as _, Listener, Op,
         bpf::{BpfDataplane, KernelLog},
@@ -52,6 +53,9 @@ pub struct World {
     dataplane: BpfDataplane,
     counters: Counters,
     memory: Memory,
+    /// Of the last row.
+    portless: Vec<BackendId>,
+    listeners: BTreeMap<Listener, u16>,
 }
 
 /// What became of one packet.
@@ -99,17 +103,20 @@ impl World {
             dataplane,
             counters: Counters::open(&pins)?,
             memory: Memory::open(&pins)?,
+            portless: Vec::new(),
+            listeners: BTreeMap::new(),
         };
+        world.listen(listeners())?;
         world.reset()?;
-        world.dataplane.apply(&Op::SetListeners {
-            listeners: listeners(),
-        })?;
         Ok(world)
     }
 
     /// As before the first row: backends alive, nothing remembered, stable tables.
     pub fn reset(&mut self) -> anyhow::Result<()> {
         self.memory.clear()?;
+        for id in self.portless.drain(..) {
+            self.dataplane.apply(&Op::RemoveBackend { id })?;
+        }
         for kind in Kind::ALL {
             for host in Host::BACKENDS {
                 self.put(kind, host, 1, BackendState::Alive, Forward::Nat)?;
@@ -125,6 +132,17 @@ impl World {
         Ok(())
     }
 
+    /// Rows with the same ones follow each other, and writing them takes a while.
+    fn listen(&mut self, listeners: BTreeMap<Listener, u16>) -> anyhow::Result<()> {
+        if self.listeners != listeners {
+            self.dataplane.apply(&Op::SetListeners {
+                listeners: listeners.clone(),
+            })?;
+            self.listeners = listeners;
+        }
+        Ok(())
+    }
+
     fn put(
         &mut self,
         kind: Kind,
@@ -134,8 +152,20 @@ impl World {
         forward: Forward,
     ) -> anyhow::Result<()> {
         let id = kind.id_of(host, generation);
+        let address = kind.backend(host).into();
+        self.put_at(kind, id, address, state, forward)
+    }
+
+    fn put_at(
+        &mut self,
+        kind: Kind,
+        id: BackendId,
+        address: Endpoint,
+        state: BackendState,
+        forward: Forward,
+    ) -> anyhow::Result<()> {
         let backend = BackendEntry {
-            address: kind.backend(host),
+            address,
             protocol: kind.protocol,
             state,
             forward,
@@ -183,6 +213,15 @@ impl World {
     /// Brings about what the row starts from.
     pub fn prepare(&mut self, row: &Row) -> anyhow::Result<()> {
         self.reset()?;
+        let mut listeners = listeners();
+        listeners.extend(row.listeners.iter().map(|listens| {
+            let listener = Listener {
+                address: row.kind.at(Host::Vip, listens.port.unwrap_or(0)).into(),
+                protocol: listens.protocol,
+            };
+            (listener, listens.pool)
+        }));
+        self.listen(listeners)?;
         for step in &row.setup {
             self.step(row.kind, step)
                 .with_context(|| format!("at step {step:?}"))?;
@@ -206,6 +245,11 @@ impl World {
             }
             Step::Forward(kind, host, forward) => {
                 self.put(*kind, *host, 1, BackendState::Alive, *forward)?;
+            }
+            Step::Portless(kind, host, forward) => {
+                let (id, address) = (kind.portless_id(*host), kind.at(*host, 0).into());
+                self.put_at(*kind, id, address, BackendState::Alive, *forward)?;
+                self.portless.push(id);
             }
             Step::Age => self.memory.age()?,
             Step::Seen(program, packet, verdict) => {
@@ -391,7 +435,7 @@ fn listeners() -> BTreeMap<Listener, u16> {
             (plan::EMPTY_PORT, plan::EMPTY_POOL),
         ] {
             let listener = Listener {
-                address: kind.at(Host::Vip, port),
+                address: kind.at(Host::Vip, port).into(),
                 protocol: kind.protocol,
             };
             listeners.insert(listener, pool);
