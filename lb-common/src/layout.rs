@@ -1,7 +1,7 @@
 //! Names and sizes of the maps, the same for the object file, the pins and the daemon.
 
 /// Raised with every change to a map's meaning: a daemon adopts only pins of its own version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub const CONTROL: &str = "CONTROL";
 pub const LISTENERS_V4: &str = "LISTENERS_V4";
@@ -25,6 +25,13 @@ pub const REVERSE_HALF_V4: &str = "REVERSE_HALF_V4";
 pub const REVERSE_HALF_V6: &str = "REVERSE_HALF_V6";
 pub const REVERSE_V4: &str = "REVERSE_V4";
 pub const REVERSE_V6: &str = "REVERSE_V6";
+/// Clients on this host: what daemon and programs say to each other, which VIP a socket's backend stands for, and which
+/// backend a socket without a peer sends to.
+pub const LOCAL: &str = "LOCAL";
+pub const LOCAL_VIPS_V4: &str = "LOCAL_VIPS_V4";
+pub const LOCAL_VIPS_V6: &str = "LOCAL_VIPS_V6";
+pub const LOCAL_FLOWS_V4: &str = "LOCAL_FLOWS_V4";
+pub const LOCAL_FLOWS_V6: &str = "LOCAL_FLOWS_V6";
 pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
 pub const CLIENT_HOPS: &str = "CLIENT_HOPS";
 pub const VERDICTS: &str = "VERDICTS";
@@ -42,6 +49,9 @@ pub const FLOWS_CAPACITY: u32 = 1 << 16;
 /// Reverse entries: established, and half-open.
 pub const REVERSE_CAPACITY: u32 = 1 << 18;
 pub const REVERSE_HALF_CAPACITY: u32 = 1 << 16;
+
+/// Sockets of this host that are remembered, in each map of them.
+pub const LOCAL_CAPACITY: u32 = 1 << 15;
 
 /// Packets and bytes of one backend on one CPU.
 #[repr(C)]

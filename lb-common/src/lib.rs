@@ -8,6 +8,7 @@
 //! | [`slot`] | which backend does a packet of this slot go to, and how does a slot change? |
 //! | [`service`] | which service is `VIP:port/protocol`? |
 //! | [`flow`] | what is remembered of a flow? |
+//! | [`local`] | what is remembered of a socket of this host? |
 //! | [`packet`] | where are the headers, and are they true? |
 //! | [`csum`], [`rewrite`], [`encap`] | how does a packet change on its way? |
 //! | [`hash`] | how do packets spread? |
@@ -28,6 +29,7 @@ pub mod flow;
 pub mod hash;
 pub mod hop;
 pub mod layout;
+pub mod local;
 pub mod packet;
 pub mod rewrite;
 pub mod service;

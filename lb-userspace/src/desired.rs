@@ -17,6 +17,8 @@ pub struct DaemonSettings {
     pub interfaces: Vec<String>,
     pub xdp_mode: XdpMode,
     pub redirect: Redirect,
+    /// Whether clients on this host are balanced, too.
+    pub local_clients: bool,
     pub socket: PathBuf,
     pub http: Option<SocketAddr>,
     pub pin_dir: PathBuf,

@@ -45,6 +45,10 @@ fn settings(daemon: &mut Section) -> DaemonSettings {
             .optional("redirect")
             .and_then(|field| redirect(&field))
             .unwrap_or(default.redirect),
+        local_clients: daemon
+            .optional("local_clients")
+            .and_then(|field| field.flag())
+            .unwrap_or(default.local_clients),
         socket: daemon
             .optional("socket")
             .and_then(|field| text::socket(&field))
@@ -67,6 +71,7 @@ fn defaults() -> DaemonSettings {
         interfaces: Vec::new(),
         xdp_mode: XdpMode::Auto,
         redirect: Redirect::Auto,
+        local_clients: true,
         socket: PathBuf::from(SOCKET),
         http: None,
         pin_dir: PathBuf::from(PIN_DIR),

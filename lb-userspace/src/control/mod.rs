@@ -37,7 +37,7 @@ pub use self::handle::{Command, ControlError, Handle};
 use self::{probes::Probes, service::Member, state::State, writer::Writer};
 use crate::{
     api::Status,
-    dataplane::{Attachment, Dataplane, DataplaneError, Recorded},
+    dataplane::{Attachments, Dataplane, DataplaneError, Recorded},
     desired::Desired,
     health::{Event, Health, Transition},
     probe::task::Observation,
@@ -55,7 +55,7 @@ pub struct Controller<D> {
     probes: Probes,
     observations: mpsc::Receiver<Observation>,
     commands: mpsc::Receiver<Command>,
-    attachments: Vec<Attachment>,
+    attachments: Attachments,
     /// The last walk over the recorded flows, and when it was.
     walk: (Instant, Recorded),
     /// Why the last write failed; it is tried again.
@@ -70,7 +70,7 @@ impl<D: Dataplane> Controller<D> {
     pub fn start(
         desired: Desired,
         dataplane: D,
-        attachments: Vec<Attachment>,
+        attachments: Attachments,
         commands: mpsc::Receiver<Command>,
     ) -> anyhow::Result<Self> {
         let now = Instant::now();

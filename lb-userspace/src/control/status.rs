@@ -10,15 +10,15 @@ use super::{
     state::{PoolKey, State},
 };
 use crate::{
-    api::{BackendStatus, FlowStatus, InterfaceStatus, PoolStatus, ServiceStatus, Status},
-    dataplane::{Applied, Attachment, Counters, Recorded},
+    api::{BackendStatus, FlowStatus, InterfaceStatus, LocalClientsStatus, PoolStatus, ServiceStatus, Status},
+    dataplane::{Applied, Attachment, Attachments, Counters, LocalClients, Recorded},
 };
 
 /// The moment put into words.
 pub fn status(
     state: &State,
     applied: &Applied,
-    attachments: &[Attachment],
+    attachments: &Attachments,
     counters: &Counters,
     recorded: &Recorded,
     error: Option<&str>,
@@ -27,7 +27,8 @@ pub fn status(
     let owned = slots_owned(applied);
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        interfaces: attachments.iter().map(interface).collect(),
+        interfaces: attachments.interfaces.iter().map(interface).collect(),
+        local_clients: local_clients(&attachments.local_clients),
         services: state
             .services
             .iter()
@@ -57,6 +58,15 @@ fn interface(attachment: &Attachment) -> InterfaceStatus {
         mode: attachment.mode.name().to_owned(),
         egress: attachment.egress.name().to_owned(),
     }
+}
+
+fn local_clients(clients: &LocalClients) -> LocalClientsStatus {
+    let (cgroup, reason) = match clients {
+        LocalClients::Balanced { cgroup } => (Some(cgroup.clone()), None),
+        LocalClients::Off => (None, Some("local_clients = false".to_owned())),
+        LocalClients::Unavailable { reason } => (None, Some(reason.clone())),
+    };
+    LocalClientsStatus { cgroup, reason }
 }
 
 fn named(counters: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {

@@ -6,6 +6,7 @@ pub mod fake;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    path::PathBuf,
 };
 
 use lb_common::{
@@ -60,6 +61,24 @@ pub struct Attachment {
     pub interface: String,
     pub mode: Mode,
     pub egress: Egress,
+}
+
+/// Whether clients on this host are balanced.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LocalClients {
+    /// Those in this cgroup.
+    Balanced { cgroup: PathBuf },
+    /// Not wanted.
+    Off,
+    /// Wanted, but not possible here.
+    Unavailable { reason: String },
+}
+
+/// Where the datapath takes packets and sockets from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attachments {
+    pub interfaces: Vec<Attachment>,
+    pub local_clients: LocalClients,
 }
 
 /// `VIP:port/protocol`.

@@ -18,7 +18,7 @@ shunt.toml:1:1: service: found nothing, expected one or more tables `[[service]]
                 r#"["eth0"]
 interface = "eth1""#,
             )],
-            r"shunt.toml:3:1: daemon.interface: found an unknown key, expected one of http, interfaces, pin_dir, redirect, seed, socket, timeouts, xdp_mode
+            r"shunt.toml:3:1: daemon.interface: found an unknown key, expected one of http, interfaces, local_clients, pin_dir, redirect, seed, socket, timeouts, xdp_mode
   help: did you mean `interfaces`?",
         ),
         (
@@ -30,6 +30,16 @@ timeouts.tpc = "1s""#,
             )],
             r"shunt.toml:3:10: daemon.timeouts.tpc: found an unknown key, expected one of half_open, tcp, transition, udp
   help: did you mean `tcp`?",
+        ),
+        (
+            "local clients that are neither on nor off",
+            &[(
+                r#"["eth0"]"#,
+                r#"["eth0"]
+local_clients = "false""#,
+            )],
+            r#"shunt.toml:3:17: daemon.local_clients: found "false", expected true or false
+  help: write it without quotes"#,
         ),
         (
             "no interfaces",

@@ -198,6 +198,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
         interfaces: Vec::new(),
         xdp_mode: XdpMode::Auto,
         redirect: Redirect::Always,
+        local_clients: false,
         socket: PathBuf::new(),
         http: None,
         pin_dir,

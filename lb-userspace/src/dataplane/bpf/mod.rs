@@ -5,6 +5,7 @@
 //! | [`kernel`] | what can this kernel do, and what is done without the rest? |
 //! | [`object`] | what is loaded? |
 //! | [`pins`], [`attach`], [`links`], [`qdisc`] | where does it stay, and which packets does it see? |
+//! | [`local`] | which sockets does it see? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
 //! | [`flows`], [`counters`] | what do the programs tell? |
 //! | [`mapped`], [`batch`], [`wire`], [`host`] | how are maps, addresses and the host read? |
@@ -19,6 +20,7 @@ mod host;
 mod kernel;
 mod links;
 mod listeners;
+mod local;
 mod mapped;
 mod object;
 mod pins;
@@ -42,7 +44,7 @@ use self::{
     attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
     listeners::Listeners, mapped::Mapped, object::Object, pins::Pins, tables::Tables,
 };
-use super::{Applied, Attachment, Counters, Dataplane, DataplaneError, Mode, Op, Recorded};
+use super::{Applied, Attachments, Counters, Dataplane, DataplaneError, LocalClients, Mode, Op, Recorded};
 use crate::desired::{DaemonSettings, Redirect};
 
 /// The datapath in the kernel. It stays when this value goes, unless [`Self::detach`] is called.
@@ -50,6 +52,7 @@ pub struct BpfDataplane {
     object: Object,
     pins: Pins,
     attached: Vec<Attached>,
+    local_clients: LocalClients,
     control: Mapped<Control>,
     listeners: Listeners,
     tables: Tables,
@@ -121,6 +124,7 @@ impl BpfDataplane {
         )?;
         let attached = attach::attach(&mut object, pins, &settings.interfaces, settings.xdp_mode)?;
         open_ports(&mut object, &attached, settings.redirect)?;
+        let local_clients = local::attach(&mut object, pins, settings.local_clients);
         if is_adopted {
             tracing::info!(pins = %settings.pin_dir.display(), "took over the running datapath");
         }
@@ -129,6 +133,7 @@ impl BpfDataplane {
             object,
             pins: pins.clone(),
             attached,
+            local_clients,
             control,
             listeners,
             tables,
@@ -139,11 +144,14 @@ impl BpfDataplane {
     }
 
     /// Where it is attached, and how.
-    pub fn attachments(&self) -> Vec<Attachment> {
-        self.attached
-            .iter()
-            .map(|attached| attached.attachment.clone())
-            .collect()
+    pub fn attachments(&self) -> Attachments {
+        let interfaces = self.attached.iter();
+        Attachments {
+            interfaces: interfaces
+                .map(|attached| attached.attachment.clone())
+                .collect(),
+            local_clients: self.local_clients.clone(),
+        }
     }
 
     /// The reader of what the programs say; once.
@@ -163,6 +171,7 @@ impl BpfDataplane {
 
     /// Takes programs, maps and pins away.
     pub fn detach(self) -> anyhow::Result<()> {
+        local::detach(&self.pins);
         attach::detach(&self.pins, &self.attached);
         self.pins.remove().context("removing the pins")
     }

@@ -4,7 +4,8 @@ use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map, MapData},
-    programs::{SchedClassifier, Xdp},
+    programs::{CgroupSockAddr, ProgramType, SchedClassifier, Xdp},
+    sys::{BpfHelper, is_helper_supported},
 };
 use aya_log::EbpfLogger;
 use lb_common::layout;
@@ -41,6 +42,11 @@ const PINNED: &[&str] = &[
     layout::REVERSE_HALF_V6,
     layout::REVERSE_V4,
     layout::REVERSE_V6,
+    layout::LOCAL,
+    layout::LOCAL_VIPS_V4,
+    layout::LOCAL_VIPS_V6,
+    layout::LOCAL_FLOWS_V4,
+    layout::LOCAL_FLOWS_V6,
 ];
 
 /// How much the programs say; what they do not say costs nothing, because the verifier removes it.
@@ -66,8 +72,10 @@ impl Object {
     pub fn load(pins: &Pins, log: KernelLog) -> anyhow::Result<Self> {
         let paths: Vec<_> = PINNED.iter().map(|name| (*name, pins.map(name))).collect();
         let level = log as u8;
+        let can_set_errno = u8::from(can_set_errno());
         let mut loader = EbpfLoader::new();
         loader.override_global("AYA_LOG_LEVEL", &level, true);
+        loader.override_global("CAN_SET_ERRNO", &can_set_errno, true);
         for (name, path) in &paths {
             loader.map_pin_path(name, path.as_path());
         }
@@ -91,6 +99,13 @@ impl Object {
         Ok(program(&mut self.ebpf, "shunt_egress")?.try_into()?)
     }
 
+    /// A program for sockets, loaded when it is asked for: a kernel that refuses it may still balance packets.
+    pub fn sockets(&mut self, name: &str) -> anyhow::Result<&mut CgroupSockAddr> {
+        let program: &mut CgroupSockAddr = program(&mut self.ebpf, name)?.try_into()?;
+        program.load()?;
+        Ok(program)
+    }
+
     pub fn take_map(&mut self, name: &str) -> anyhow::Result<Map> {
         self.ebpf
             .take_map(name)
@@ -109,6 +124,15 @@ impl Object {
     pub fn take_logger(&mut self) -> anyhow::Result<EbpfLogger<&'static dyn log::Log>> {
         EbpfLogger::init(&mut self.ebpf).context("reading the programs' log")
     }
+}
+
+/// Whether the program of a refused call may say why. The verifier removes what would, where it may not.
+fn can_set_errno() -> bool {
+    is_helper_supported(
+        ProgramType::CgroupSockAddr,
+        BpfHelper::BPF_FUNC_set_retval,
+    )
+    .unwrap_or(false)
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut aya::programs::Program> {
