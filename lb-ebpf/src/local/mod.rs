@@ -170,11 +170,20 @@ impl<A: Local> Call<A> {
 #[inline(always)]
 fn connect<N: Notation>(socket: &Socket) -> i32 {
     let Some(call) = Call::of::<N>(socket) else {
+        forget::<N>(socket);
         return ALLOW;
     };
     match call.choose() {
         Some((_, backend)) => call.divert::<N>(socket, backend, Event::LocalConnected),
         None => refuse(),
+    }
+}
+
+/// A backend that is asked by its own name keeps it, though the socket may have asked for the VIP before.
+#[inline(always)]
+fn forget<N: Notation>(socket: &Socket) {
+    if is_balanced(socket) {
+        let _ = N::Address::vips().remove(SocketPeer::new(socket.cookie(), socket.peer::<N>()));
     }
 }
 

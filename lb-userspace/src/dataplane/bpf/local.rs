@@ -73,7 +73,6 @@ pub fn detach(pins: &Pins) {
 }
 
 fn try_attach(object: &mut Object, pins: &Pins) -> anyhow::Result<PathBuf> {
-    let control = Mapped::new(&object.take_array(layout::LOCAL)?)?;
     let path = cgroup()?;
     let cgroup = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
     if cgroup.metadata()?.ino() != ROOT_INODE {
@@ -85,12 +84,14 @@ fn try_attach(object: &mut Object, pins: &Pins) -> anyhow::Result<PathBuf> {
     }
     fs::create_dir_all(pins.sockets())?;
     for name in PROGRAMS {
-        let program = object
-            .sockets(name)
+        let program = object.sockets(name)?;
+        program
+            .load()
             .with_context(|| format!("the kernel refused the program {name}"))?;
         attach_program(program, &cgroup, &pins.sockets().join(name))
             .with_context(|| format!("attaching {name} to {}", path.display()))?;
     }
+    let control = Mapped::new(&object.take_array(layout::LOCAL)?)?;
     introduce(&control).with_context(|| format!("asking the programs at {}", path.display()))?;
     Ok(path)
 }

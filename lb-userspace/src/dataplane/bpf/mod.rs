@@ -92,6 +92,8 @@ impl BpfDataplane {
     fn load(settings: &DaemonSettings, log: KernelLog, pins: &Pins) -> anyhow::Result<Self> {
         let is_adopted = pins.has_maps();
         let mut object = Object::load(pins, log)?;
+        // Here, because programs are loaded as long as their maps are not taken. They do nothing without listeners.
+        let local_clients = local::attach(&mut object, pins, settings.local_clients);
         let mut control = Mapped::new(&object.take_array(layout::CONTROL)?)?;
         configure(&mut control, settings, is_adopted);
         let listeners = Listeners::new(
@@ -124,7 +126,6 @@ impl BpfDataplane {
         )?;
         let attached = attach::attach(&mut object, pins, &settings.interfaces, settings.xdp_mode)?;
         open_ports(&mut object, &attached, settings.redirect)?;
-        let local_clients = local::attach(&mut object, pins, settings.local_clients);
         if is_adopted {
             tracing::info!(pins = %settings.pin_dir.display(), "took over the running datapath");
         }

@@ -99,11 +99,9 @@ impl Object {
         Ok(program(&mut self.ebpf, "shunt_egress")?.try_into()?)
     }
 
-    /// A program for sockets, loaded when it is asked for: a kernel that refuses it may still balance packets.
+    /// A program for sockets, not loaded: a kernel that refuses it may still balance packets.
     pub fn sockets(&mut self, name: &str) -> anyhow::Result<&mut CgroupSockAddr> {
-        let program: &mut CgroupSockAddr = program(&mut self.ebpf, name)?.try_into()?;
-        program.load()?;
-        Ok(program)
+        Ok(program(&mut self.ebpf, name)?.try_into()?)
     }
 
     pub fn take_map(&mut self, name: &str) -> anyhow::Result<Map> {
