@@ -25,9 +25,10 @@ pub const REVERSE_HALF_V4: &str = "REVERSE_HALF_V4";
 pub const REVERSE_HALF_V6: &str = "REVERSE_HALF_V6";
 pub const REVERSE_V4: &str = "REVERSE_V4";
 pub const REVERSE_V6: &str = "REVERSE_V6";
-/// Clients on this host: what daemon and programs say to each other, which VIP a socket's backend stands for, and which
+/// Clients on this host: what daemon and programs say to each other, in which network namespaces, which VIP a socket's backend stands for, and which
 /// backend a socket without a peer sends to.
 pub const LOCAL: &str = "LOCAL";
+pub const LOCAL_NAMESPACES: &str = "LOCAL_NAMESPACES";
 pub const LOCAL_VIPS_V4: &str = "LOCAL_VIPS_V4";
 pub const LOCAL_VIPS_V6: &str = "LOCAL_VIPS_V6";
 pub const LOCAL_FLOWS_V4: &str = "LOCAL_FLOWS_V4";
@@ -50,6 +51,8 @@ pub const FLOWS_CAPACITY: u32 = 1 << 16;
 pub const REVERSE_CAPACITY: u32 = 1 << 18;
 pub const REVERSE_HALF_CAPACITY: u32 = 1 << 16;
 
+/// Network namespaces whose sockets are balanced.
+pub const LOCAL_NAMESPACES_CAPACITY: u32 = 4096;
 /// Sockets of this host that are remembered, in each map of them.
 pub const LOCAL_CAPACITY: u32 = 1 << 15;
 

@@ -8,9 +8,9 @@ use crate::{address::Address, map_type};
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct LocalControl {
-    /// The cookie of the network namespace whose sockets are balanced; 0: none's.
+    /// The cookie of the network namespace that the last witness connected in.
     pub netns: u64,
-    /// The cookie of a socket of the daemon: the namespace it connects in is the one. 0: said already.
+    /// The cookie of a socket of the daemon, which is about to connect; 0: the programs have answered.
     pub witness: u64,
 }
 

@@ -19,6 +19,8 @@ pub struct DaemonSettings {
     pub redirect: Redirect,
     /// Whether clients on this host are balanced, too.
     pub local_clients: bool,
+    /// And those in network namespaces behind these bridges.
+    pub bridges: Vec<String>,
     pub socket: PathBuf,
     pub http: Option<SocketAddr>,
     pub pin_dir: PathBuf,

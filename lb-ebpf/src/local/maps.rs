@@ -3,12 +3,12 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, LruHashMap},
+    maps::{Array, HashMap, LruHashMap},
 };
 use lb_common::{
     address::{V4, V6},
     backend::BackendId,
-    layout::LOCAL_CAPACITY,
+    layout::{LOCAL_CAPACITY, LOCAL_NAMESPACES_CAPACITY},
     local::{Endpoint, LocalControl, SocketPeer},
 };
 
@@ -17,10 +17,21 @@ use crate::family::Family;
 #[map]
 static LOCAL: Array<LocalControl> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// What was said about this host's sockets, to be read and written field by field.
+/// By cookie; the values mean nothing.
+#[map]
+static LOCAL_NAMESPACES: HashMap<u64, u32> =
+    HashMap::with_max_entries(LOCAL_NAMESPACES_CAPACITY, 0);
+
+/// The daemon's question, and the place of the answer.
 #[inline(always)]
 pub fn control() -> Option<*mut LocalControl> {
     LOCAL.get_ptr_mut(0)
+}
+
+/// Whether the sockets of a network namespace are balanced.
+#[inline(always)]
+pub fn has_namespace(cookie: u64) -> bool {
+    LOCAL_NAMESPACES.get_ptr(cookie).is_some()
 }
 
 /// By a socket and its backend's endpoint, the VIP's.

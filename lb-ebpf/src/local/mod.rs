@@ -7,7 +7,7 @@
 //! | sendmsg, of a UDP socket that is not connected | the same, for as long as the backend lives |
 //! | recvmsg of UDP, getpeername | the backend becomes the VIP |
 //!
-//! A cgroup's programs see the sockets of every network namespace: only those of the daemon's own are balanced. A backend
+//! A cgroup's programs see the sockets of every network namespace: only those that the daemon names are balanced. A backend
 //! is reached by its own address whatever `forward` says, as its checks reach it.
 
 mod maps;
@@ -78,7 +78,7 @@ pub fn name6(socket: &Socket) -> i32 {
     }
 }
 
-/// Notes the namespace of the daemon's witness.
+/// Tells the daemon which namespace its witness is in.
 #[inline(always)]
 fn testify(socket: &Socket) {
     let Some(local) = maps::control() else {
@@ -96,12 +96,7 @@ fn testify(socket: &Socket) {
 
 #[inline(always)]
 fn is_balanced(socket: &Socket) -> bool {
-    let Some(local) = maps::control() else {
-        return false;
-    };
-    // SAFETY: a live element.
-    let netns = unsafe { (&raw const (*local).netns).read_volatile() };
-    netns == socket.netns()
+    maps::has_namespace(socket.netns())
 }
 
 /// A socket that asks for a service.

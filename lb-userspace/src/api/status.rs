@@ -34,6 +34,8 @@ pub struct LocalClientsStatus {
     pub cgroup: Option<PathBuf>,
     /// Why they are not.
     pub reason: Option<String>,
+    /// Network namespaces they are in: the host's, and those behind `bridges`.
+    pub namespaces: usize,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -67,7 +67,8 @@ fn local_clients(status: &Status) -> String {
         count.unwrap_or_default()
     };
     format!(
-        "clients on this host: {} connected, {} datagrams, {} refused\n",
+        "clients on this host: in {} network namespaces, {} connected, {} datagrams, {} refused\n",
+        clients.namespaces,
         count(Event::LocalConnected),
         count(Event::LocalSent),
         count(Event::LocalRefused),

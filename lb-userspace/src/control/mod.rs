@@ -111,7 +111,10 @@ impl<D: Dataplane> Controller<D> {
                 () = &mut stop => return self.writer.into_dataplane(),
                 Some(observation) = self.observations.recv() => self.observe(observation),
                 Some(command) = self.commands.recv() => self.obey(command),
-                Some(()) = changed(&mut routes) => self.forget_next_hops(),
+                Some(()) = changed(&mut routes) => {
+                    self.forget_next_hops();
+                    self.follow_namespaces();
+                }
                 _ = tick.tick() => self.keep_house(),
             }
         }
@@ -188,6 +191,7 @@ impl<D: Dataplane> Controller<D> {
 
     fn keep_house(&mut self) {
         let now = Instant::now();
+        self.follow_namespaces();
         let result = self.try_keep_house(now);
         self.note(&result);
     }
@@ -217,6 +221,13 @@ impl<D: Dataplane> Controller<D> {
             self.walk = (now, self.writer.dataplane().recorded()?);
         }
         Ok(self.walk.1.clone())
+    }
+
+    fn follow_namespaces(&mut self) {
+        if let Err(error) = self.writer.dataplane().follow_namespaces() {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            tracing::warn!(error, "new clients behind bridges may not be balanced yet; trying again");
+        }
     }
 
     fn forget_next_hops(&mut self) {

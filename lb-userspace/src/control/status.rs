@@ -28,7 +28,7 @@ pub fn status(
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         interfaces: attachments.interfaces.iter().map(interface).collect(),
-        local_clients: local_clients(&attachments.local_clients),
+        local_clients: local_clients(&attachments.local_clients, counters),
         services: state
             .services
             .iter()
@@ -60,13 +60,17 @@ fn interface(attachment: &Attachment) -> InterfaceStatus {
     }
 }
 
-fn local_clients(clients: &LocalClients) -> LocalClientsStatus {
+fn local_clients(clients: &LocalClients, counters: &Counters) -> LocalClientsStatus {
     let (cgroup, reason) = match clients {
         LocalClients::Balanced { cgroup } => (Some(cgroup.clone()), None),
         LocalClients::Off => (None, Some("local_clients = false".to_owned())),
         LocalClients::Unavailable { reason } => (None, Some(reason.clone())),
     };
-    LocalClientsStatus { cgroup, reason }
+    LocalClientsStatus {
+        cgroup,
+        reason,
+        namespaces: counters.namespaces,
+    }
 }
 
 fn named(counters: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {

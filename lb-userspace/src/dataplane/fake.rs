@@ -39,6 +39,10 @@ impl Dataplane for FakeDataplane {
         Ok(Counters::default())
     }
 
+    fn follow_namespaces(&mut self) -> Result<(), DataplaneError> {
+        Ok(())
+    }
+
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError> {
         Ok(())
     }

@@ -220,6 +220,8 @@ pub struct Counters {
     /// By event name: flows recorded, promoted, and the like.
     pub events: BTreeMap<&'static str, u64>,
     pub backends: BTreeMap<BackendId, Traffic>,
+    /// Network namespaces whose sockets are balanced.
+    pub namespaces: usize,
 }
 
 /// Why the datapath did not take an operation.
@@ -253,6 +255,8 @@ pub trait Dataplane: Send {
     /// Walks the recorded flows, forgets idle ones, and says what the others still name.
     fn recorded(&mut self) -> Result<Recorded, DataplaneError>;
     fn counters(&self) -> Result<Counters, DataplaneError>;
+    /// Finds out which network namespaces are behind the configured bridges by now.
+    fn follow_namespaces(&mut self) -> Result<(), DataplaneError>;
     /// Makes the datapath ask the kernel for next hops again.
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError>;
 }

@@ -199,6 +199,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
         xdp_mode: XdpMode::Auto,
         redirect: Redirect::Always,
         local_clients: false,
+        bridges: Vec::new(),
         socket: PathBuf::new(),
         http: None,
         pin_dir,

@@ -1,27 +1,18 @@
 //! Clients on this host: the programs for sockets, at the root of the cgroups, by links that outlive the daemon.
-//!
-//! There they see the sockets of every network namespace. A socket that the daemon connects tells them which one is its
-//! own: kernels before 5.14 do not tell a process.
 
 use std::{
     fs::{self, File},
     io,
-    mem::offset_of,
-    net::UdpSocket,
-    os::{
-        fd::{AsFd as _, AsRawFd as _},
-        unix::fs::MetadataExt as _,
-    },
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
 };
 
 use anyhow::{Context as _, bail};
 use aya::programs::{CgroupAttachMode, CgroupSockAddr, links::FdLink};
-use lb_common::{layout, local::LocalControl};
+use lb_common::layout;
 
-use super::{links, mapped::Mapped, object::Object, pins::Pins};
-use crate::dataplane::LocalClients;
+use super::{links, namespaces::Namespaces, object::Object, pins::Pins};
+use crate::{dataplane::LocalClients, desired::DaemonSettings};
 
 /// What shows the VIP stands before what sends to a backend: nobody is told another name than the one he asked for.
 const PROGRAMS: &[&str] = &[
@@ -38,18 +29,33 @@ const PROGRAMS: &[&str] = &[
 /// The inode of the root of all cgroups; that of a cgroup namespace has another.
 const ROOT_INODE: u64 = 1;
 
+/// What is balanced beside packets.
+#[derive(Debug)]
+pub struct Local {
+    pub clients: LocalClients,
+    pub namespaces: Option<Namespaces>,
+}
+
 /// Attaches the programs, or says why clients on this host are not balanced: everything else works without.
-pub fn attach(object: &mut Object, pins: &Pins, is_wanted: bool) -> LocalClients {
-    if !is_wanted {
+pub fn attach(object: &mut Object, pins: &Pins, settings: &DaemonSettings) -> Local {
+    if !settings.local_clients {
         detach(pins);
-        return LocalClients::Off;
+        return Local {
+            clients: LocalClients::Off,
+            namespaces: None,
+        };
     }
-    match try_attach(object, pins) {
-        Ok(cgroup) => LocalClients::Balanced { cgroup },
+    match try_attach(object, pins, settings) {
+        Ok((cgroup, namespaces)) => Local {
+            clients: LocalClients::Balanced { cgroup },
+            namespaces: Some(namespaces),
+        },
         Err(error) => {
             detach(pins);
-            LocalClients::Unavailable {
-                reason: format!("{error:#}"),
+            let reason = format!("{error:#}");
+            Local {
+                clients: LocalClients::Unavailable { reason },
+                namespaces: None,
             }
         }
     }
@@ -72,7 +78,11 @@ pub fn detach(pins: &Pins) {
     }
 }
 
-fn try_attach(object: &mut Object, pins: &Pins) -> anyhow::Result<PathBuf> {
+fn try_attach(
+    object: &mut Object,
+    pins: &Pins,
+    settings: &DaemonSettings,
+) -> anyhow::Result<(PathBuf, Namespaces)> {
     let path = cgroup()?;
     let cgroup = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
     if cgroup.metadata()?.ino() != ROOT_INODE {
@@ -91,9 +101,13 @@ fn try_attach(object: &mut Object, pins: &Pins) -> anyhow::Result<PathBuf> {
         attach_program(program, &cgroup, &pins.sockets().join(name))
             .with_context(|| format!("attaching {name} to {}", path.display()))?;
     }
-    let control = Mapped::new(&object.take_array(layout::LOCAL)?)?;
-    introduce(&control).with_context(|| format!("asking the programs at {}", path.display()))?;
-    Ok(path)
+    let namespaces = Namespaces::new(
+        &object.take_array(layout::LOCAL)?,
+        object.take_map(layout::LOCAL_NAMESPACES)?,
+        &settings.bridges,
+    )
+    .with_context(|| format!("asking the programs at {}", path.display()))?;
+    Ok((path, namespaces))
 }
 
 fn attach_program(program: &mut CgroupSockAddr, cgroup: &File, pin: &Path) -> anyhow::Result<()> {
@@ -111,38 +125,6 @@ fn attach_program(program: &mut CgroupSockAddr, cgroup: &File, pin: &Path) -> an
     let link: FdLink = program.take_link(id)?.try_into()?;
     link.pin(pin)?;
     Ok(())
-}
-
-/// Tells the programs whose sockets to balance, and finds out whether they see them.
-fn introduce(control: &Mapped<LocalControl>) -> anyhow::Result<()> {
-    let witness = UdpSocket::bind("127.0.0.1:0")?;
-    let waits = control.word64(0, offset_of!(LocalControl, witness));
-    waits.store(cookie(&witness)?, Ordering::Release);
-    // Sends nothing; the programs run before anything can go wrong.
-    let _ = witness.connect("127.0.0.1:9");
-    if waits.swap(0, Ordering::AcqRel) != 0 {
-        bail!("they do not see this process: its cgroup is not below that one");
-    }
-    Ok(())
-}
-
-fn cookie(socket: &UdpSocket) -> io::Result<u64> {
-    let mut cookie: u64 = 0;
-    let mut length = size_of_val(&cookie) as libc::socklen_t;
-    // SAFETY: a socket, and a word of the size given.
-    let answer = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_COOKIE,
-            (&raw mut cookie).cast(),
-            &raw mut length,
-        )
-    };
-    if answer != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(cookie)
 }
 
 fn cgroup() -> anyhow::Result<PathBuf> {

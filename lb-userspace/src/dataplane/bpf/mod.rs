@@ -5,14 +5,15 @@
 //! | [`kernel`] | what can this kernel do, and what is done without the rest? |
 //! | [`object`] | what is loaded? |
 //! | [`pins`], [`attach`], [`links`], [`qdisc`] | where does it stay, and which packets does it see? |
-//! | [`local`] | which sockets does it see? |
+//! | [`local`], [`namespaces`], [`bridges`] | which sockets does it see, and which of them are balanced? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
 //! | [`flows`], [`counters`] | what do the programs tell? |
-//! | [`mapped`], [`batch`], [`wire`], [`host`] | how are maps, addresses and the host read? |
+//! | [`mapped`], [`batch`], [`wire`], [`host`], [`netlink`] | how are maps, addresses and the host read? |
 
 mod attach;
 mod backends;
 mod batch;
+mod bridges;
 mod counters;
 mod filters;
 mod flows;
@@ -22,6 +23,8 @@ mod links;
 mod listeners;
 mod local;
 mod mapped;
+mod namespaces;
+mod netlink;
 mod object;
 mod pins;
 mod qdisc;
@@ -42,9 +45,9 @@ use lb_common::{layout, service::Control};
 pub use self::object::{BENCH_PROGRAMS, KernelLog};
 use self::{
     attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
-    listeners::Listeners, mapped::Mapped, object::Object, pins::Pins, tables::Tables,
+    listeners::Listeners, local::Local, mapped::Mapped, namespaces::Namespaces, object::Object, pins::Pins, tables::Tables,
 };
-use super::{Applied, Attachments, Counters, Dataplane, DataplaneError, LocalClients, Mode, Op, Recorded};
+use super::{Applied, Attachments, Counters, Dataplane, DataplaneError, Mode, Op, Recorded};
 use crate::desired::{DaemonSettings, Redirect};
 
 /// The datapath in the kernel. It stays when this value goes, unless [`Self::detach`] is called.
@@ -52,7 +55,7 @@ pub struct BpfDataplane {
     object: Object,
     pins: Pins,
     attached: Vec<Attached>,
-    local_clients: LocalClients,
+    local: Local,
     control: Mapped<Control>,
     listeners: Listeners,
     tables: Tables,
@@ -93,7 +96,7 @@ impl BpfDataplane {
         let is_adopted = pins.has_maps();
         let mut object = Object::load(pins, log)?;
         // Here, because programs are loaded as long as their maps are not taken. They do nothing without listeners.
-        let local_clients = local::attach(&mut object, pins, settings.local_clients);
+        let local = local::attach(&mut object, pins, settings);
         let mut control = Mapped::new(&object.take_array(layout::CONTROL)?)?;
         configure(&mut control, settings, is_adopted);
         let listeners = Listeners::new(
@@ -134,7 +137,7 @@ impl BpfDataplane {
             object,
             pins: pins.clone(),
             attached,
-            local_clients,
+            local,
             control,
             listeners,
             tables,
@@ -151,7 +154,7 @@ impl BpfDataplane {
             interfaces: interfaces
                 .map(|attached| attached.attachment.clone())
                 .collect(),
-            local_clients: self.local_clients.clone(),
+            local_clients: self.local.clients.clone(),
         }
     }
 
@@ -218,9 +221,23 @@ impl Dataplane for BpfDataplane {
 
     fn counters(&self) -> Result<Counters, DataplaneError> {
         let ids = self.backends.read().into_keys();
-        self.counters
-            .read(ids)
+        let counters = self.counters.read(ids);
+        let namespaces = self.local.namespaces.as_ref().map(Namespaces::count);
+        counters
+            .map(|counters| Counters {
+                namespaces: namespaces.unwrap_or_default(),
+                ..counters
+            })
             .map_err(|error| DataplaneError::kernel("reading counters", error))
+    }
+
+    fn follow_namespaces(&mut self) -> Result<(), DataplaneError> {
+        let Some(namespaces) = &mut self.local.namespaces else {
+            return Ok(());
+        };
+        namespaces
+            .follow()
+            .map_err(|error| DataplaneError::kernel("looking behind bridges", error))
     }
 
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError> {

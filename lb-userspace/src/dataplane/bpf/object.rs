@@ -43,6 +43,7 @@ const PINNED: &[&str] = &[
     layout::REVERSE_V4,
     layout::REVERSE_V6,
     layout::LOCAL,
+    layout::LOCAL_NAMESPACES,
     layout::LOCAL_VIPS_V4,
     layout::LOCAL_VIPS_V6,
     layout::LOCAL_FLOWS_V4,
