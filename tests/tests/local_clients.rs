@@ -82,7 +82,7 @@ fn spread_over_every_backend_in_every_shape() {
     for shape in Shape::ALL {
         let topology = Topology::new(shape, 3).unwrap();
         let _servers = serve(&topology);
-        let mut daemon = Daemon::start(&topology.lb, &config(&topology)).unwrap();
+        let daemon = Daemon::start(&topology.lb, &config(&topology)).unwrap();
         let client = Client::new(&topology.lb);
         for protocol in Protocol::BOTH {
             for family in Family::BOTH {
