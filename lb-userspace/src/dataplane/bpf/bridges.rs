@@ -10,11 +10,13 @@ use std::{
     path::PathBuf,
 };
 
+use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage},
     nsid::{NsidAttribute, NsidMessage},
 };
+use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::netlink;
 
@@ -35,8 +37,8 @@ pub struct Ports {
 }
 
 pub fn ports(bridges: &[String]) -> io::Result<Ports> {
-    let answers = netlink::list(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
-    let links: Vec<_> = answers
+    let question = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    let links: Vec<_> = netlink::ask(NETLINK_ROUTE, question, NLM_F_DUMP)?
         .into_iter()
         .filter_map(|answer| match answer {
             RouteNetlinkMessage::NewLink(link) => Some(link),
@@ -135,7 +137,7 @@ fn number(namespace: &File) -> io::Result<Option<i32>> {
     let mut question = NsidMessage::default();
     let descriptor = namespace.as_raw_fd().cast_unsigned();
     question.attributes.push(NsidAttribute::Fd(descriptor));
-    let answers = netlink::ask(RouteNetlinkMessage::GetNsId(question))?;
+    let answers = netlink::ask(NETLINK_ROUTE, RouteNetlinkMessage::GetNsId(question), 0)?;
     Ok(answers.iter().find_map(|answer| {
         let RouteNetlinkMessage::NewNsId(message) = answer else {
             return None;

@@ -30,26 +30,30 @@ pub struct Namespaces {
     set: HashMap<MapData, u64, u32>,
     own: u64,
     bridges: Vec<String>,
-    /// As they were when all the namespaces behind them were found.
-    ports: Ports,
+    /// As they were when every namespace behind them was found.
+    known: Option<Ports>,
+    /// Bridges that were said not to be there.
+    missing: BTreeSet<String>,
 }
 
 impl Namespaces {
+    /// Those that a daemon before this one named stay until [`Self::follow`] looks at them.
+    ///
     /// # Errors
     /// The programs do not see this process.
     pub fn new(control: &MapData, set: Map, bridges: &[String]) -> anyhow::Result<Self> {
         let control = Mapped::new(control)?;
         let own = namespace(&witness()?, &control)?;
-        let mut namespaces = Self {
+        let mut set = HashMap::try_from(set)?;
+        set.insert(own, 0, 0).context("adding a network namespace")?;
+        Ok(Self {
             control,
-            set: HashMap::try_from(set)?,
+            set,
             own,
             bridges: bridges.to_vec(),
-            ports: Ports::default(),
-        };
-        namespaces.adjust(&[own].into())?;
-        namespaces.follow()?;
-        Ok(namespaces)
+            known: None,
+            missing: BTreeSet::new(),
+        })
     }
 
     /// How many there are.
@@ -59,37 +63,46 @@ impl Namespaces {
 
     /// Takes in those that came, and lets go of those that went.
     pub fn follow(&mut self) -> anyhow::Result<()> {
-        if self.bridges.is_empty() {
+        let ports = if self.bridges.is_empty() {
+            Ports::default()
+        } else {
+            bridges::ports(&self.bridges).context("listing links")?
+        };
+        if self.known.as_ref() == Some(&ports) {
             return Ok(());
         }
-        let ports = bridges::ports(&self.bridges).context("listing links")?;
-        if ports == self.ports {
-            return Ok(());
-        }
-        for bridge in ports.missing.difference(&self.ports.missing) {
+        for bridge in ports.missing.difference(&self.missing) {
             tracing::warn!(
                 bridge,
                 "no bridge is called so; clients behind it are balanced when it is there"
             );
         }
-        let numbers: BTreeSet<i32> = ports.ports.iter().map(|port| port.namespace).collect();
-        let found = bridges::namespaces(&numbers);
-        let is_complete = found.len() == numbers.len();
-        let mut wanted: BTreeSet<u64> = [self.own].into();
-        for file in found.values() {
-            wanted.insert(namespace(&witness_in(file)?, &self.control)?);
-        }
-        self.adjust(&wanted)?;
+        self.missing.clone_from(&ports.missing);
+        let numbers = ports.ports.iter().map(|port| port.namespace).collect();
+        let cookies = self.cookies(&numbers);
         // A namespace that nobody is in yet is looked for again.
-        self.ports = Ports {
-            ports: if is_complete {
-                ports.ports
-            } else {
-                BTreeSet::new()
-            },
-            missing: ports.missing,
-        };
+        let is_complete = cookies.len() == numbers.len();
+        self.adjust(&cookies.into_iter().chain([self.own]).collect())?;
+        self.known = is_complete.then_some(ports);
         Ok(())
+    }
+
+    /// The cookies of the namespaces with these numbers, as far as they can be entered.
+    fn cookies(&self, numbers: &BTreeSet<i32>) -> Vec<u64> {
+        if numbers.is_empty() {
+            return Vec::new();
+        }
+        let cookie = |file: &File| namespace(&witness_in(file)?, &self.control);
+        let found = bridges::namespaces(numbers);
+        let cookies = found.iter().filter_map(|(number, file)| {
+            cookie(file)
+                .inspect_err(|error| {
+                    let error = format!("{error:#}");
+                    tracing::debug!(number, error, "not looked into");
+                })
+                .ok()
+        });
+        cookies.collect()
     }
 
     fn adjust(&mut self, wanted: &BTreeSet<u64>) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use netlink_packet_route::{
     RouteNetlinkMessage,
     tc::{TcHandle, TcHeader, TcMessage},
 };
+use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::netlink;
 
@@ -23,5 +24,6 @@ pub fn remove_clsact(interface: u32) -> io::Result<()> {
         parent: TcHandle::from(CLSACT_PARENT),
         ..TcHeader::default()
     };
-    netlink::ask(RouteNetlinkMessage::DelQueueDiscipline(message)).map(drop)
+    let request = RouteNetlinkMessage::DelQueueDiscipline(message);
+    netlink::ask(NETLINK_ROUTE, request, 0).map(|_| ())
 }
