@@ -391,6 +391,19 @@ fn a_port_without_a_service_is_refused_by_the_host() {
     assert_eq!(event(&daemon, "local_refused"), 0);
 }
 
+/// What `shunt status` says of them.
+fn line(topology: &Topology, daemon: &Daemon) -> String {
+    let socket = daemon.socket().display().to_string();
+    let text = topology
+        .lb
+        .run(daemon.binary(), &["status", "--socket", &socket])
+        .unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("clients on this host"));
+    line.unwrap_or(&text).to_owned()
+}
+
 fn clients(status: &Value) -> (&Value, &Value) {
     let clients = &status["local_clients"];
     (&clients["cgroup"], &clients["reason"])
@@ -404,12 +417,21 @@ fn not_where_the_configuration_says_no() {
     let no = yes.clone().daemon("local_clients = false\n");
     let mut daemon = Daemon::start(&topology.lb, &yes).unwrap();
     assert!(clients(&daemon.status().unwrap()).0.is_string());
+    connect(&topology.lb, vip(Family::V6, PORT)).unwrap();
+    assert_eq!(
+        line(&topology, &daemon),
+        "clients on this host: 1 connected, 0 datagrams, 0 refused; network namespaces: 1"
+    );
     daemon.kill().unwrap();
     daemon.write_config(&no).unwrap();
     daemon.run().unwrap();
     let status = daemon.wait_ready().unwrap();
     let (cgroup, reason) = clients(&status);
     assert_eq!((cgroup, reason), (&Value::Null, &"local_clients = false".into()));
+    assert_eq!(
+        line(&topology, &daemon),
+        "clients on this host: not balanced: local_clients = false"
+    );
     let error = connect(&topology.lb, vip(Family::V4, PORT)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }

@@ -56,7 +56,7 @@ fn human(status: &Status) -> String {
     text
 }
 
-/// What was asked for is only counted when it is asked: sockets, not packets.
+/// Calls of sockets: their packets are not seen.
 fn local_clients(status: &Status) -> String {
     let clients = &status.local_clients;
     if let Some(reason) = &clients.reason {
@@ -67,11 +67,11 @@ fn local_clients(status: &Status) -> String {
         count.unwrap_or_default()
     };
     format!(
-        "clients on this host: in {} network namespaces, {} connected, {} datagrams, {} refused\n",
-        clients.namespaces,
+        "clients on this host: {} connected, {} datagrams, {} refused; network namespaces: {}\n",
         count(Event::LocalConnected),
         count(Event::LocalSent),
         count(Event::LocalRefused),
+        clients.namespaces,
     )
 }
 

@@ -20,6 +20,11 @@ const OPTIONAL: &[(Version, &str, &str)] = &[
         "the MTU of the interface is used",
     ),
     (
+        (5, 18),
+        "errors of one's own from cgroup programs",
+        "a client on this host whose service has no backend gets EPERM",
+    ),
+    (
         (6, 6),
         "tcx links",
         "the egress program is a filter of a clsact qdisc",
