@@ -31,6 +31,14 @@ pub const REVERSE_V6: &str = "REVERSE_V6";
 pub const FRAGMENTS: &str = "FRAGMENTS";
 /// By CPU: where fragments that came before their first are handed to the daemon.
 pub const HELD_FRAGMENTS: &str = "HELD_FRAGMENTS";
+/// Clients on this host: what daemon and programs say to each other, in which network namespaces, which VIP a socket's backend stands for, and which
+/// backend a socket without a peer sends to.
+pub const LOCAL: &str = "LOCAL";
+pub const LOCAL_NAMESPACES: &str = "LOCAL_NAMESPACES";
+pub const LOCAL_VIPS_V4: &str = "LOCAL_VIPS_V4";
+pub const LOCAL_VIPS_V6: &str = "LOCAL_VIPS_V6";
+pub const LOCAL_FLOWS_V4: &str = "LOCAL_FLOWS_V4";
+pub const LOCAL_FLOWS_V6: &str = "LOCAL_FLOWS_V6";
 pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
 pub const CLIENT_HOPS: &str = "CLIENT_HOPS";
 pub const VERDICTS: &str = "VERDICTS";
@@ -50,6 +58,11 @@ pub const FLOWS_CAPACITY: u32 = 1 << 16;
 /// Reverse entries: established, and half-open.
 pub const REVERSE_CAPACITY: u32 = 1 << 18;
 pub const REVERSE_HALF_CAPACITY: u32 = 1 << 16;
+
+/// Network namespaces whose sockets are balanced.
+pub const LOCAL_NAMESPACES_CAPACITY: u32 = 4096;
+/// Sockets of this host that are remembered, in each map of them.
+pub const LOCAL_CAPACITY: u32 = 1 << 15;
 
 /// Packets and bytes of one backend on one CPU.
 #[repr(C)]

@@ -9,6 +9,7 @@
 //! | [`service`] | which service is `VIP:port/protocol`? |
 //! | [`flow`] | what is remembered of a flow? |
 //! | [`fragment`] | which ports does a fragment without them have? |
+//! | [`local`] | what is remembered of a socket of this host? |
 //! | [`packet`] | where are the headers, and are they true? |
 //! | [`csum`], [`rewrite`], [`encap`] | how does a packet change on its way? |
 //! | [`answer`] | what does the load balancer say itself? |
@@ -33,6 +34,7 @@ pub mod fragment;
 pub mod hash;
 pub mod hop;
 pub mod layout;
+pub mod local;
 pub mod packet;
 pub mod port;
 pub mod rewrite;

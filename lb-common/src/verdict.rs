@@ -119,6 +119,12 @@ named! {
         FragmentTableFull = "fragment_table_full",
         /// The kernel was asked for a next hop.
         HopAsked = "next_hop_asked",
+        /// A socket of this host was connected to a backend; no packet was seen.
+        LocalConnected = "local_connected",
+        /// A datagram of a socket of this host that is not connected went to a backend; no packet was seen.
+        LocalSent = "local_sent",
+        /// A socket of this host asked for a service that has no backend for it, and was refused.
+        LocalRefused = "local_refused",
     }
 }
 

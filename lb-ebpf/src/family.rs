@@ -1,4 +1,4 @@
-//! The maps of each family: the only place where the two are written side by side.
+//! The maps of each family. Only here and in [`local::maps`](crate::local) are the two written side by side.
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,

@@ -1,9 +1,10 @@
-//! The kernel programs: XDP for what arrives, tc for what leaves. Entry points only.
+//! The kernel programs: XDP for what arrives, tc for what leaves, cgroup programs for sockets of this host. Entry points only.
 //!
 //! | module | question it answers |
 //! |---|---|
 //! | [`ingress`] | what becomes of a packet that arrives? |
 //! | [`egress`] | what becomes of a packet that leaves? |
+//! | [`local`] | what becomes of a client on this host? |
 //! | [`steer`] | which service is it for, and which backend takes it? |
 //! | [`forward`] | what is done to a packet for its backend? |
 //! | [`flows`] | what was recorded of a flow? |
@@ -27,6 +28,7 @@ mod forward;
 mod fragments;
 mod frame;
 mod ingress;
+mod local;
 mod maps;
 mod reverse;
 mod skb;
@@ -35,11 +37,11 @@ mod steer;
 mod transmit;
 
 use aya_ebpf::{
-    macros::{classifier, xdp},
-    programs::{TcContext, XdpContext},
+    macros::{cgroup_sock_addr, classifier, xdp},
+    programs::{SockAddrContext, TcContext, XdpContext},
 };
 
-use crate::{frame::Frame, skb::Skb};
+use crate::{frame::Frame, local::Socket, skb::Skb};
 
 // Inlined into what the attribute makes of it: a call between BPF functions costs as much as a whole stage.
 #[xdp]
@@ -70,6 +72,29 @@ pub fn shunt_egress(ctx: TcContext) -> i32 {
     let verdict = egress::handle(&mut skb);
     stats::count(verdict);
     egress::action(verdict)
+}
+
+macro_rules! socket_programs {
+    ($($hook:ident $name:ident = $handle:ident,)*) => {
+        $(
+            #[cgroup_sock_addr($hook)]
+            #[inline(always)]
+            pub fn $name(ctx: SockAddrContext) -> i32 {
+                local::$handle(&Socket::new(ctx))
+            }
+        )*
+    };
+}
+
+socket_programs! {
+    connect4 shunt_connect4 = connect4,
+    connect6 shunt_connect6 = connect6,
+    sendmsg4 shunt_sendmsg4 = sendmsg4,
+    sendmsg6 shunt_sendmsg6 = sendmsg6,
+    recvmsg4 shunt_recvmsg4 = name4,
+    recvmsg6 shunt_recvmsg6 = name6,
+    getpeername4 shunt_peername4 = name4,
+    getpeername6 shunt_peername6 = name6,
 }
 
 #[cfg(not(test))]

@@ -79,10 +79,7 @@ pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, control: &Control) ->
         Reason::Current => Event::SelectCurrent,
         Reason::Previous => Event::SelectPrevious,
     });
-    let entry = BACKENDS.get(choice.backend.index())?;
-    if !entry.serves(choice.backend) {
-        return None;
-    }
+    let entry = living(choice.backend)?;
     if choice.record && headers.is_of_flow() {
         let record = FlowRecord {
             backend: choice.backend,
@@ -98,6 +95,14 @@ pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, control: &Control) ->
     })
 }
 
+/// The backend that takes what begins with `hash`, and is to be recorded nowhere.
+#[inline(always)]
+pub fn beginner(pool: u32, hash: u32) -> Option<(BackendId, &'static Backend)> {
+    let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
+    let id = slot_of(table, hash)?.current;
+    Some((id, living(id)?))
+}
+
 /// `None` for a table that is not there: the entry of a pool without one names the first slot of another's.
 #[inline(always)]
 fn slot_of(table: PoolEntry, hash: u32) -> Option<Slot> {
@@ -109,9 +114,13 @@ fn slot_of(table: PoolEntry, hash: u32) -> Option<Slot> {
 
 #[inline(always)]
 fn lives(id: BackendId) -> bool {
-    BACKENDS
-        .get(id.index())
-        .is_some_and(|entry| entry.serves(id))
+    living(id).is_some()
+}
+
+/// The backend that `id` means, if it takes packets.
+#[inline(always)]
+pub fn living(id: BackendId) -> Option<&'static Backend> {
+    BACKENDS.get(id.index()).filter(|entry| entry.serves(id))
 }
 
 #[inline(always)]

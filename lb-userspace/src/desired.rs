@@ -19,6 +19,10 @@ pub struct DaemonSettings {
     pub interfaces: Vec<String>,
     pub xdp_mode: XdpMode,
     pub redirect: Redirect,
+    /// Whether clients on this host are balanced, too.
+    pub local_clients: bool,
+    /// And those in network namespaces behind these bridges.
+    pub bridges: Vec<String>,
     pub socket: PathBuf,
     pub http: Option<SocketAddr>,
     pub pin_dir: PathBuf,

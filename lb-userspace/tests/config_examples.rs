@@ -97,6 +97,8 @@ fn the_reference_means_what_it_says() {
         interfaces: vec!["eth0".to_owned()],
         xdp_mode: XdpMode::Auto,
         redirect: Redirect::Auto,
+        local_clients: true,
+        bridges: Vec::new(),
         socket: "/run/shunt/shunt.sock".into(),
         http: None,
         pin_dir: "/sys/fs/bpf/shunt".into(),

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Status {
     pub version: String,
     pub interfaces: Vec<InterfaceStatus>,
+    pub local_clients: LocalClientsStatus,
     pub services: Vec<ServiceStatus>,
     pub flows: FlowStatus,
     /// Packets by what became of them, each under exactly one name.
@@ -24,6 +25,17 @@ pub struct InterfaceStatus {
     pub mode: String,
     /// `tcx` or `clsact`.
     pub egress: String,
+}
+
+/// Clients on this host.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct LocalClientsStatus {
+    /// They are balanced, those of them that are in this cgroup.
+    pub cgroup: Option<PathBuf>,
+    /// Why they are not.
+    pub reason: Option<String>,
+    /// Network namespaces they are in: the host's, and those behind `bridges`.
+    pub namespaces: usize,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -11,7 +11,7 @@ use crate::{
     api::Server,
     config,
     control::{Controller, Handle},
-    dataplane::bpf::BpfDataplane,
+    dataplane::{LocalClients, bpf::BpfDataplane},
     desired::Desired,
     fragments,
 };
@@ -43,13 +43,22 @@ async fn serve(args: &RunArgs, desired: Desired) -> anyhow::Result<()> {
         tokio::spawn(fragments::hold(frames, datapath));
     }
     let attachments = dataplane.attachments();
-    for attachment in &attachments {
+    for attachment in &attachments.interfaces {
         tracing::info!(
             interface = attachment.interface,
             xdp = attachment.mode.name(),
             egress = attachment.egress.name(),
             "attached"
         );
+    }
+    match &attachments.local_clients {
+        LocalClients::Balanced { cgroup } => {
+            tracing::info!(cgroup = %cgroup.display(), "balancing clients on this host");
+        }
+        LocalClients::Unavailable { reason } => {
+            tracing::warn!(reason, "clients on this host are not balanced");
+        }
+        LocalClients::Off => {}
     }
     if let Some(http) = desired.daemon.http {
         tracing::warn!(%http, "nothing is served there yet: metrics and the stats page are still to come");

@@ -2,6 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
+use lb_common::verdict::Event;
 
 use super::StatusArgs;
 use crate::{
@@ -51,7 +52,27 @@ fn human(status: &Status) -> String {
     }
     text += &format!("\nrecorded flows: {}\n", status.flows.recorded);
     text += &counters("packets", &status.verdicts);
+    text += &local_clients(status);
     text
+}
+
+/// Calls of sockets: their packets are not seen.
+fn local_clients(status: &Status) -> String {
+    let clients = &status.local_clients;
+    if let Some(reason) = &clients.reason {
+        return format!("clients on this host: not balanced: {reason}\n");
+    }
+    let count = |event: Event| {
+        let count = status.events.get(event.name()).copied();
+        count.unwrap_or_default()
+    };
+    format!(
+        "clients on this host: {} connected, {} datagrams, {} refused; network namespaces: {}\n",
+        count(Event::LocalConnected),
+        count(Event::LocalSent),
+        count(Event::LocalRefused),
+        clients.namespaces,
+    )
 }
 
 fn headline(service: &ServiceStatus) -> String {

@@ -8,6 +8,7 @@ use crate::desired::{DaemonSettings, Redirect, Timeouts, XdpMode};
 const SOCKET: &str = "/run/shunt/shunt.sock";
 const PIN_DIR: &str = "/sys/fs/bpf/shunt";
 const INTERFACES: &str = r#"a list of interface names, such as ["eth0"]"#;
+const BRIDGES: &str = r#"a list of bridges, such as ["docker0"]"#;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TIMEOUTS: Timeouts = Timeouts {
@@ -35,6 +36,10 @@ pub(super) fn read(root: &mut Section) -> DaemonSettings {
 
 fn settings(daemon: &mut Section) -> DaemonSettings {
     let default = defaults();
+    let local_clients = daemon
+        .optional("local_clients")
+        .and_then(|field| field.flag())
+        .unwrap_or(default.local_clients);
     DaemonSettings {
         interfaces: interfaces(daemon),
         xdp_mode: daemon
@@ -45,6 +50,8 @@ fn settings(daemon: &mut Section) -> DaemonSettings {
             .optional("redirect")
             .and_then(|field| redirect(&field))
             .unwrap_or(default.redirect),
+        local_clients,
+        bridges: bridges(daemon, local_clients),
         socket: daemon
             .optional("socket")
             .and_then(|field| text::socket(&field))
@@ -67,6 +74,8 @@ fn defaults() -> DaemonSettings {
         interfaces: Vec::new(),
         xdp_mode: XdpMode::Auto,
         redirect: Redirect::Auto,
+        local_clients: true,
+        bridges: Vec::new(),
         socket: PathBuf::from(SOCKET),
         http: None,
         pin_dir: PathBuf::from(PIN_DIR),
@@ -77,7 +86,25 @@ fn defaults() -> DaemonSettings {
 
 fn interfaces(daemon: &mut Section) -> Vec<String> {
     let field = daemon.required("interfaces", INTERFACES);
-    let Some(fields) = field.and_then(|field| field.elements(INTERFACES)) else {
+    field
+        .map(|field| names(&field, INTERFACES))
+        .unwrap_or_default()
+}
+
+/// Clients behind them are balanced by the same programs as those on the host.
+fn bridges(daemon: &mut Section, local_clients: bool) -> Vec<String> {
+    let Some(field) = daemon.optional("bridges") else {
+        return Vec::new();
+    };
+    if !local_clients {
+        let found = format!("{} with local_clients = false", field.found());
+        field.wrong(Mistake::new(found, "no bridges, or local_clients = true"));
+    }
+    names(&field, BRIDGES)
+}
+
+fn names(field: &Field, expected: &str) -> Vec<String> {
+    let Some(fields) = field.elements(expected) else {
         return Vec::new();
     };
     let mut names = Vec::new();

@@ -38,7 +38,7 @@ pub use self::handle::{Command, ControlError, Handle};
 use self::{probes::Probes, service::Member, state::State, writer::Writer};
 use crate::{
     api::Status,
-    dataplane::{Attachment, Dataplane, DataplaneError, Recorded},
+    dataplane::{Attachments, Dataplane, DataplaneError, Recorded},
     desired::Desired,
     health::{Event, Health, Transition},
     probe::task::Observation,
@@ -56,7 +56,7 @@ pub struct Controller<D> {
     probes: Probes,
     observations: mpsc::Receiver<Observation>,
     commands: mpsc::Receiver<Command>,
-    attachments: Vec<Attachment>,
+    attachments: Attachments,
     /// The last walk over the recorded flows, and when it was.
     walk: (Instant, Recorded),
     /// Why the last write failed; it is tried again.
@@ -71,7 +71,7 @@ impl<D: Dataplane> Controller<D> {
     pub fn start(
         desired: Desired,
         dataplane: D,
-        attachments: Vec<Attachment>,
+        attachments: Attachments,
         commands: mpsc::Receiver<Command>,
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
@@ -109,7 +109,10 @@ impl<D: Dataplane> Controller<D> {
                 () = &mut stop => return self.writer.into_dataplane(),
                 Some(observation) = self.observations.recv() => self.observe(observation),
                 Some(command) = self.commands.recv() => self.obey(command),
-                Some(()) = changed(&mut routes) => self.forget_next_hops(),
+                Some(()) = changed(&mut routes) => {
+                    self.forget_next_hops();
+                    self.follow_namespaces();
+                }
                 Some(()) = changed(&mut links) => self.heed_interfaces(),
                 _ = tick.tick() => self.keep_house(),
             }
@@ -187,6 +190,7 @@ impl<D: Dataplane> Controller<D> {
 
     fn keep_house(&mut self) {
         let now = Instant::now();
+        self.follow_namespaces();
         let result = self.try_keep_house(now);
         self.note(&result);
     }
@@ -227,6 +231,13 @@ impl<D: Dataplane> Controller<D> {
             );
         }
         self.forget_next_hops();
+    }
+
+    fn follow_namespaces(&mut self) {
+        if let Err(error) = self.writer.dataplane().follow_namespaces() {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            tracing::warn!(error, "new clients behind bridges may not be balanced yet; trying again");
+        }
     }
 
     fn forget_next_hops(&mut self) {

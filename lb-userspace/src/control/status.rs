@@ -10,15 +10,15 @@ use super::{
     state::State,
 };
 use crate::{
-    api::{BackendStatus, FlowStatus, InterfaceStatus, PoolStatus, ServiceStatus, Status},
-    dataplane::{Applied, Attachment, Counters, Recorded},
+    api::{BackendStatus, FlowStatus, InterfaceStatus, LocalClientsStatus, PoolStatus, ServiceStatus, Status},
+    dataplane::{Applied, Attachment, Attachments, Counters, LocalClients, Recorded},
 };
 
 /// The moment put into words.
 pub fn status(
     state: &State,
     applied: &Applied,
-    attachments: &[Attachment],
+    attachments: &Attachments,
     counters: &Counters,
     recorded: &Recorded,
     error: Option<&str>,
@@ -27,7 +27,8 @@ pub fn status(
     let owned = slots_owned(applied);
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        interfaces: attachments.iter().map(interface).collect(),
+        interfaces: attachments.interfaces.iter().map(interface).collect(),
+        local_clients: local_clients(&attachments.local_clients, counters),
         services: state
             .services
             .iter()
@@ -60,6 +61,19 @@ fn interface(attachment: &Attachment) -> InterfaceStatus {
         name: attachment.interface.clone(),
         mode: attachment.mode.name().to_owned(),
         egress: attachment.egress.name().to_owned(),
+    }
+}
+
+fn local_clients(clients: &LocalClients, counters: &Counters) -> LocalClientsStatus {
+    let (cgroup, reason) = match clients {
+        LocalClients::Balanced { cgroup } => (Some(cgroup.clone()), None),
+        LocalClients::Off => (None, Some("local_clients = false".to_owned())),
+        LocalClients::Unavailable { reason } => (None, Some(reason.clone())),
+    };
+    LocalClientsStatus {
+        cgroup,
+        reason,
+        namespaces: counters.namespaces,
     }
 }
 

@@ -27,6 +27,8 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
             interfaces: vec!["eth0".into()],
             xdp_mode: XdpMode::Auto,
             redirect: Redirect::Auto,
+            local_clients: false,
+            bridges: Vec::new(),
             socket: "/run/shunt/shunt.sock".into(),
             http: None,
             pin_dir: "/sys/fs/bpf/shunt".into(),

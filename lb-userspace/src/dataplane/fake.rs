@@ -43,6 +43,10 @@ impl Dataplane for FakeDataplane {
         Ok(())
     }
 
+    fn follow_namespaces(&mut self) -> Result<(), DataplaneError> {
+        Ok(())
+    }
+
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError> {
         Ok(())
     }

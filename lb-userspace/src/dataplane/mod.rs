@@ -3,7 +3,10 @@
 pub mod bpf;
 pub mod fake;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use lb_common::{
     backend::{BackendId, BackendState},
@@ -60,6 +63,24 @@ pub struct Attachment {
     pub interface: String,
     pub mode: Mode,
     pub egress: Egress,
+}
+
+/// Whether clients on this host are balanced.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LocalClients {
+    /// Those in this cgroup.
+    Balanced { cgroup: PathBuf },
+    /// Not wanted.
+    Off,
+    /// Wanted, but not possible here.
+    Unavailable { reason: String },
+}
+
+/// Where the datapath takes packets and sockets from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attachments {
+    pub interfaces: Vec<Attachment>,
+    pub local_clients: LocalClients,
 }
 
 /// `VIP:port/protocol`; without a port, every port that has no listener of its own.
@@ -202,6 +223,8 @@ pub struct Counters {
     /// By event name: flows recorded, promoted, and the like.
     pub events: BTreeMap<&'static str, u64>,
     pub backends: BTreeMap<BackendId, Traffic>,
+    /// Network namespaces whose sockets are balanced.
+    pub namespaces: usize,
 }
 
 /// Why the datapath did not take an operation.
@@ -237,6 +260,8 @@ pub trait Dataplane: Send {
     fn counters(&self) -> Result<Counters, DataplaneError>;
     /// Reads the host's interfaces again: VLAN devices and members of bonds may have come or gone, MTUs changed.
     fn heed_interfaces(&mut self) -> Result<(), DataplaneError>;
+    /// Finds out which network namespaces are behind the configured bridges by now.
+    fn follow_namespaces(&mut self) -> Result<(), DataplaneError>;
     /// Makes the datapath ask the kernel for next hops again.
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError>;
 }

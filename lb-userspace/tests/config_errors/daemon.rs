@@ -18,7 +18,7 @@ shunt.toml:1:1: service: found nothing, expected one or more tables `[[service]]
                 r#"["eth0"]
 interface = "eth1""#,
             )],
-            r"shunt.toml:3:1: daemon.interface: found an unknown key, expected one of http, interfaces, pin_dir, redirect, seed, socket, timeouts, xdp_mode
+            r"shunt.toml:3:1: daemon.interface: found an unknown key, expected one of bridges, http, interfaces, local_clients, pin_dir, redirect, seed, socket, timeouts, xdp_mode
   help: did you mean `interfaces`?",
         ),
         (
@@ -30,6 +30,44 @@ timeouts.tpc = "1s""#,
             )],
             r"shunt.toml:3:10: daemon.timeouts.tpc: found an unknown key, expected one of half_open, tcp, transition, udp
   help: did you mean `tcp`?",
+        ),
+        (
+            "local clients that are neither on nor off",
+            &[(
+                r#"["eth0"]"#,
+                r#"["eth0"]
+local_clients = "false""#,
+            )],
+            r#"shunt.toml:3:17: daemon.local_clients: found "false", expected true or false
+  help: write it without quotes"#,
+        ),
+        (
+            "bridges without local clients",
+            &[(
+                r#"["eth0"]"#,
+                r#"["eth0"]
+local_clients = false
+bridges = ["docker0"]"#,
+            )],
+            r#"shunt.toml:4:11: daemon.bridges: found a list with local_clients = false, expected no bridges, or local_clients = true"#,
+        ),
+        (
+            "a bridge twice",
+            &[(
+                r#"["eth0"]"#,
+                r#"["eth0"]
+bridges = ["docker0", "docker0"]"#,
+            )],
+            r#"shunt.toml:3:23: daemon.bridges[#2]: found "docker0" for the second time, expected each interface once"#,
+        ),
+        (
+            "no bridge",
+            &[(
+                r#"["eth0"]"#,
+                r#"["eth0"]
+bridges = []"#,
+            )],
+            r#"shunt.toml:3:11: daemon.bridges: found an empty list, expected a list of bridges, such as ["docker0"]"#,
         ),
         (
             "no interfaces",

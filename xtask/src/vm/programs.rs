@@ -33,13 +33,15 @@ const NEEDED: &[&str] = &[
     "traceroute",
     "true",
     "false",
+    "umount",
+    "unshare",
 ];
 /// Left out where this machine does not have them.
 const WELCOME: &[&str] = &[
     "bridge", "cp", "dd", "df", "dmesg", "du", "echo", "env", "find", "free", "grep", "head",
     "ipvsadm", "ldd", "less", "lsmod", "mkdir", "mount", "mv", "nft", "nc", "pgrep", "pkill", "rm",
     "sed", "seq", "socat", "ss", "strace", "stty", "sort", "tail", "tcpdump", "timeout", "top",
-    "touch", "tr", "umount", "uname", "wc", "which",
+    "touch", "tr", "uname", "wc", "which",
 ];
 
 /// A program of this machine under the name that it is started by.

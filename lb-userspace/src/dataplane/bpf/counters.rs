@@ -42,6 +42,7 @@ impl CounterMaps {
             verdicts,
             events,
             backends,
+            namespaces: 0,
         })
     }
 

@@ -30,6 +30,11 @@ const OPTIONAL: &[(Version, &str, &str)] = &[
         "an interface with such an MTU has generic mode",
     ),
     (
+        (5, 18),
+        "errors of one's own from cgroup programs",
+        "a client on this host whose service has no backend gets EPERM",
+    ),
+    (
         (6, 3),
         "XDP redirects of frames larger than a page",
         "they leave by another interface through the kernel",

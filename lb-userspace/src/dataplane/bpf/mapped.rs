@@ -134,8 +134,8 @@ impl<T> Drop for Mapped<T> {
 /// Waits until no program that started before still runs, so that what it may read can be reused.
 pub fn wait_for_programs() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
-    // SAFETY: no memory is passed. It waits for an RCU grace period, and XDP and tc programs run inside of
-    // RCU read-side sections.
+    // SAFETY: no memory is passed. It waits for an RCU grace period, and programs run inside of RCU
+    // read-side sections.
     let answer = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0) };
     if answer != 0 {
         // nohz_full CPUs make the kernel refuse; programs run for microseconds.

@@ -7,6 +7,7 @@
 //! | [`pins`], [`attach`], [`links`], [`qdisc`] | where does it stay, and which packets does it see? |
 //! | [`refusal`] | why does a driver take no program? |
 //! | [`interfaces`] | which interface is a frame of, and how does it leave by one? |
+//! | [`local`], [`namespaces`], [`bridges`] | which sockets does it see, and which of them are balanced? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
 //! | [`flows`], [`counters`], [`fragments`] | what do the programs tell? |
 //! | [`mapped`], [`batch`], [`wire`], [`netlink`], [`host`] | how are maps, addresses and the host read? |
@@ -14,6 +15,7 @@
 mod attach;
 mod backends;
 mod batch;
+mod bridges;
 mod counters;
 mod filters;
 mod flows;
@@ -23,7 +25,9 @@ mod interfaces;
 mod kernel;
 mod links;
 mod listeners;
+mod local;
 mod mapped;
+mod namespaces;
 mod netlink;
 mod object;
 mod pins;
@@ -45,14 +49,14 @@ use lb_common::{layout, service::Control};
 
 use self::{
     attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
-    interfaces::Interfaces, listeners::Listeners, mapped::Mapped, object::Object, pins::Pins,
-    tables::Tables,
+    interfaces::Interfaces, listeners::Listeners, local::Local, mapped::Mapped,
+    namespaces::Namespaces, object::Object, pins::Pins, tables::Tables,
 };
 pub use self::{
     fragments::Fragments,
     object::{BENCH_PROGRAMS, KernelLog},
 };
-use super::{Applied, Attachment, Counters, Dataplane, DataplaneError, Mode, Op, Recorded};
+use super::{Applied, Attachments, Counters, Dataplane, DataplaneError, Mode, Op, Recorded};
 use crate::desired::DaemonSettings;
 
 /// The datapath in the kernel. It stays when this value goes, unless [`Self::detach`] is called.
@@ -61,6 +65,7 @@ pub struct BpfDataplane {
     pins: Pins,
     attached: Vec<Attached>,
     interfaces: Interfaces,
+    local: Local,
     control: Mapped<Control>,
     listeners: Listeners,
     tables: Tables,
@@ -101,6 +106,8 @@ impl BpfDataplane {
     fn load(settings: &DaemonSettings, log: KernelLog, pins: &Pins) -> anyhow::Result<Self> {
         let is_adopted = pins.has_maps();
         let mut object = Object::load(pins, log)?;
+        // Here, because programs are loaded as long as their maps are not taken. They do nothing without listeners.
+        let local = local::attach(&mut object, pins, settings);
         let mut control = Mapped::new(&object.take_array(layout::CONTROL)?)?;
         configure(&mut control, settings, is_adopted);
         let listeners = Listeners::new(
@@ -148,6 +155,7 @@ impl BpfDataplane {
             pins: pins.clone(),
             attached,
             interfaces,
+            local,
             control,
             listeners,
             tables,
@@ -159,11 +167,14 @@ impl BpfDataplane {
     }
 
     /// Where it is attached, and how.
-    pub fn attachments(&self) -> Vec<Attachment> {
-        self.attached
-            .iter()
-            .map(|attached| attached.attachment.clone())
-            .collect()
+    pub fn attachments(&self) -> Attachments {
+        let interfaces = self.attached.iter();
+        Attachments {
+            interfaces: interfaces
+                .map(|attached| attached.attachment.clone())
+                .collect(),
+            local_clients: self.local.clients.clone(),
+        }
     }
 
     /// The reader of what the programs say; once.
@@ -188,6 +199,7 @@ impl BpfDataplane {
 
     /// Takes programs, maps and pins away.
     pub fn detach(self) -> anyhow::Result<()> {
+        local::detach(&self.pins);
         attach::detach(&self.pins, &self.attached);
         self.pins.remove().context("removing the pins")
     }
@@ -233,8 +245,13 @@ impl Dataplane for BpfDataplane {
 
     fn counters(&self) -> Result<Counters, DataplaneError> {
         let ids = self.backends.read().into_keys();
-        self.counters
-            .read(ids)
+        let counters = self.counters.read(ids);
+        let namespaces = self.local.namespaces.as_ref().map(Namespaces::count);
+        counters
+            .map(|counters| Counters {
+                namespaces: namespaces.unwrap_or_default(),
+                ..counters
+            })
             .map_err(|error| DataplaneError::kernel("reading counters", error))
     }
 
@@ -242,6 +259,15 @@ impl Dataplane for BpfDataplane {
         self.interfaces
             .refresh()
             .map_err(|error| DataplaneError::kernel("reading the host's interfaces", error))
+    }
+
+    fn follow_namespaces(&mut self) -> Result<(), DataplaneError> {
+        let Some(namespaces) = &mut self.local.namespaces else {
+            return Ok(());
+        };
+        namespaces
+            .follow()
+            .map_err(|error| DataplaneError::kernel("looking behind bridges", error))
     }
 
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError> {

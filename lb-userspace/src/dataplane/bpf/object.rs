@@ -4,7 +4,8 @@ use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map, MapData},
-    programs::{SchedClassifier, Xdp},
+    programs::{CgroupSockAddr, ProgramType, SchedClassifier, Xdp},
+    sys::{BpfHelper, is_helper_supported},
 };
 use aya_log::EbpfLogger;
 use lb_common::layout;
@@ -43,6 +44,12 @@ const PINNED: &[&str] = &[
     layout::REVERSE_HALF_V6,
     layout::REVERSE_V4,
     layout::REVERSE_V6,
+    layout::LOCAL,
+    layout::LOCAL_NAMESPACES,
+    layout::LOCAL_VIPS_V4,
+    layout::LOCAL_VIPS_V6,
+    layout::LOCAL_FLOWS_V4,
+    layout::LOCAL_FLOWS_V6,
 ];
 
 /// The XDP program for frames that may lie in several buffers, and the one that kernels before 5.18 take.
@@ -73,8 +80,10 @@ impl Object {
     pub fn load(pins: &Pins, log: KernelLog) -> anyhow::Result<Self> {
         let paths: Vec<_> = PINNED.iter().map(|name| (*name, pins.map(name))).collect();
         let level = log as u8;
+        let can_set_errno = u8::from(can_set_errno());
         let mut loader = EbpfLoader::new();
         loader.override_global("AYA_LOG_LEVEL", &level, true);
+        loader.override_global("CAN_SET_ERRNO", &can_set_errno, true);
         for (name, path) in &paths {
             loader.map_pin_path(name, path.as_path());
         }
@@ -95,6 +104,11 @@ impl Object {
 
     pub fn egress(&mut self) -> anyhow::Result<&mut SchedClassifier> {
         Ok(program(&mut self.ebpf, "shunt_egress")?.try_into()?)
+    }
+
+    /// A program for sockets, not loaded: a kernel that refuses it may still balance packets.
+    pub fn sockets(&mut self, name: &str) -> anyhow::Result<&mut CgroupSockAddr> {
+        Ok(program(&mut self.ebpf, name)?.try_into()?)
     }
 
     pub fn take_map(&mut self, name: &str) -> anyhow::Result<Map> {
@@ -133,6 +147,15 @@ fn load_xdp(ebpf: &mut Ebpf) -> anyhow::Result<&'static str> {
         "no XDP on frames larger than a page"
     );
     Ok(plain)
+}
+
+/// Whether the program of a refused call may say why. The verifier removes what would, where it may not.
+fn can_set_errno() -> bool {
+    is_helper_supported(
+        ProgramType::CgroupSockAddr,
+        BpfHelper::BPF_FUNC_set_retval,
+    )
+    .unwrap_or(false)
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut aya::programs::Program> {

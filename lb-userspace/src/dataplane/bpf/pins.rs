@@ -59,6 +59,11 @@ impl Pins {
         self.root.join("links")
     }
 
+    /// The links of the programs for sockets.
+    pub fn sockets(&self) -> PathBuf {
+        self.root.join("sockets")
+    }
+
     /// A directory that says of an interface that we made its clsact qdisc: a bpffs holds no files of other kinds.
     pub fn qdisc(&self, interface: u32) -> PathBuf {
         self.root.join(format!("clsact-{interface}"))

@@ -409,6 +409,8 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
         interfaces: Vec::new(),
         xdp_mode: XdpMode::Auto,
         redirect: Redirect::Always,
+        local_clients: false,
+        bridges: Vec::new(),
         socket: PathBuf::new(),
         http: None,
         pin_dir,
