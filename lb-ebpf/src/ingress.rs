@@ -63,14 +63,17 @@ fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
         return skipped(skip);
     }
     if let Some(pool) = steer::service(&headers.tuple, control) {
-        if headers.carries == Carries::Echo {
+        if headers.carries == Carries::ECHO {
             return answer::echo(frame, &headers, control);
         }
         quoted(&headers);
-        return forward::packet(frame, &headers, pool, control)
-            .unwrap_or_else(|refused| answer::refuse(frame, &headers, &refused, control));
+        // No closure: two programs that share it would call it, with a stack of its own.
+        return match forward::packet(frame, &headers, pool, control) {
+            Ok(outcome) => outcome,
+            Err(refused) => answer::refuse(frame, &headers, &refused, control),
+        };
     }
-    if headers.carries == Carries::Echo {
+    if headers.carries == Carries::ECHO {
         return skipped(Skip::NotOurs);
     }
     reverse::heed_direct(&headers, control);
@@ -79,7 +82,7 @@ fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
 
 #[inline(always)]
 fn quoted<A>(headers: &Headers<A>) {
-    if headers.carries == Carries::Quote {
+    if headers.carries == Carries::QUOTE {
         stats::event(Event::ErrorForwarded);
     }
 }

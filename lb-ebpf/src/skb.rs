@@ -36,7 +36,7 @@ impl Skb {
         address: A,
         port: u16,
     ) -> Option<()> {
-        if headers.carries == Carries::Quote {
+        if headers.carries == Carries::QUOTE {
             // Computed in full by whoever made it: no hardware is asked to.
             return rewrite::quoted_endpoint(self, headers, End::Source, address, port);
         }

@@ -1,5 +1,7 @@
 //! Whether a packet is one of those that another was cut into.
 
+use super::Packet;
+
 /// What the IPv4 header or IPv6's Fragment header says of that.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Fragment {
@@ -30,6 +32,15 @@ impl Fragment {
         Self {
             field: (word >> 3 | (word & 1) << 13).to_be(),
             identification,
+        }
+    }
+
+    /// The same, of which the kernel's verifier knows nothing: see [`Packet::anchor`].
+    #[inline(always)]
+    pub fn anchored<P: Packet>(self, packet: &P) -> Self {
+        Self {
+            field: packet.anchor::<0xffff>(usize::from(self.field)) as u16,
+            ..self
         }
     }
 

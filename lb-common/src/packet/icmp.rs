@@ -118,7 +118,7 @@ pub(super) fn read<A: Icmp, P: Packet>(
         ..Tuple::default()
     };
     if kind == A::ECHO_REQUEST && code == 0 {
-        return Ok((Carries::Echo, ends));
+        return Ok((Carries::ECHO, ends));
     }
     if !A::quotes(kind) {
         return Err(Skip::NotOurs);
@@ -138,7 +138,7 @@ pub(super) fn read<A: Icmp, P: Packet>(
         protocol: quoted.protocol,
         ..ends
     };
-    Ok((Carries::Quote, tuple))
+    Ok((Carries::QUOTE, tuple))
 }
 
 /// Where the packet starts that is quoted by the ICMP message at `transport`.

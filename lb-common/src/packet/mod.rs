@@ -43,15 +43,17 @@ pub trait PacketMut: Packet {
     fn view_mut<const N: usize>(&mut self, offset: usize) -> Option<ViewMut<'_, N>>;
 }
 
-/// What is behind the IP header.
+/// What is behind the IP header. A number, not an enumeration: [`Packet::anchor`] makes it one of which nothing is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Carries {
+pub struct Carries(u8);
+
+impl Carries {
     /// A TCP or UDP packet, or a fragment of one.
-    Transport,
+    pub const TRANSPORT: Self = Self(0);
     /// An ICMP error about a TCP or UDP packet that went the other way, whose start it quotes.
-    Quote,
+    pub const QUOTE: Self = Self(1);
     /// An ICMP echo request.
-    Echo,
+    pub const ECHO: Self = Self(2);
 }
 
 /// A packet whose headers are whole and agree with its length.
@@ -93,7 +95,7 @@ impl<A> Headers<A> {
     /// Whether it is a packet of the flow itself.
     #[inline(always)]
     pub const fn is_of_flow(&self) -> bool {
-        matches!(self.carries, Carries::Transport)
+        self.carries.0 == Carries::TRANSPORT.0
     }
 
     /// Whether the packet opens a TCP connection.
@@ -162,15 +164,15 @@ pub fn parse<A: Icmp, P: Packet>(packet: &P, network: usize) -> Result<Headers<A
             padding: 0,
             more_padding: 0,
         };
-        (Carries::Transport, tuple, flags)
+        (Carries::TRANSPORT, tuple, flags)
     };
     Ok(Headers {
         network,
-        carries,
+        carries: Carries(packet.anchor::<3>(usize::from(carries.0)) as u8),
         transport: ip.transport,
         length: ip.length,
         is_extended: ip.is_extended,
-        fragment: ip.fragment,
+        fragment: ip.fragment.anchored(packet),
         tuple,
         flags,
         ttl: ip.ttl,

@@ -79,7 +79,7 @@ pub fn endpoint<A: Icmp, P: PacketMut>(
     address: A,
     port: u16,
 ) -> Option<()> {
-    if headers.carries == Carries::Quote {
+    if headers.carries == Carries::QUOTE {
         return quote::endpoint(packet, headers, end, address, port);
     }
     let (old_address, old_port) = headers.end(end);

@@ -180,16 +180,6 @@ impl Topology {
             .ip("addr del 10.99.0.1/32 dev lo\naddr del fd00:99::1/128 dev lo")
     }
 
-    /// What the backends of [`Shape::Gateway`] are plugged into, by `port1` and so on, and the load balancer by `port0`.
-    ///
-    /// # Panics
-    /// Another shape has none.
-    pub fn switch(&self) -> &Netns {
-        self.switch
-            .as_ref()
-            .unwrap_or_else(|| panic!("{:?} has no switch", self.shape))
-    }
-
     /// Starts a server on every backend.
     pub fn serve(&self, protocol: Protocol) -> anyhow::Result<Vec<Server>> {
         self.backends

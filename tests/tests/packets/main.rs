@@ -42,7 +42,7 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 11] = [
+    let topics: [fn(Kind) -> Vec<Row>; 12] = [
         forward::rows,
         stays::rows,
         headers::rows,
