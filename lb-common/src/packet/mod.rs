@@ -145,7 +145,7 @@ pub fn parse<A: Icmp, P: Packet>(packet: &P, network: usize) -> Result<Headers<A
     let ip = A::walk(packet, network)?;
     let (carries, tuple, flags) = if ip.protocol == A::ICMP {
         if ip.fragment.is_part() {
-            return Err(Skip::Fragment);
+            return Err(Skip::NotOurs);
         }
         let (carries, tuple) = icmp::read(packet, &ip)?;
         (carries, tuple, 0)
@@ -166,15 +166,21 @@ pub fn parse<A: Icmp, P: Packet>(packet: &P, network: usize) -> Result<Headers<A
         };
         (Carries::TRANSPORT, tuple, flags)
     };
+    // The ways that led here differ in these, and in nothing else that matters from here on.
+    let anchored = |byte: u8| packet.anchor::<0xff>(usize::from(byte)) as u8;
+    let tuple = Tuple {
+        protocol: anchored(tuple.protocol),
+        ..tuple
+    };
     Ok(Headers {
         network,
-        carries: Carries(packet.anchor::<3>(usize::from(carries.0)) as u8),
+        carries: Carries(anchored(carries.0)),
         transport: ip.transport,
         length: ip.length,
-        is_extended: ip.is_extended,
+        is_extended: anchored(u8::from(ip.is_extended)) != 0,
         fragment: ip.fragment.anchored(packet),
         tuple,
-        flags,
+        flags: anchored(flags),
         ttl: ip.ttl,
     })
 }

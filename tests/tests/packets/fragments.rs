@@ -120,11 +120,19 @@ fn in_order(kind: Kind) -> Vec<Row> {
             &last(packet.clone()),
         )
         .after([went_to(kind, Host::Local)]),
-        to_stack(
+        Row::new(
             kind,
-            "a later fragment with a VLAN tag",
-            Host::Back,
+            "a later fragment with a VLAN tag, out without one",
             &tagged,
+            Verdict::ForwardOther,
+        )
+        .served_by(Host::Back)
+        .becomes(
+            &tagged
+                .clone()
+                .tagged(&[])
+                .to(kind.backend(Host::Back))
+                .routed(Port::Back, Host::Back),
         )
         .after([went_to(kind, Host::Back)]),
         Row::new(
