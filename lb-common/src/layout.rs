@@ -1,7 +1,7 @@
 //! Names and sizes of the maps, the same for the object file, the pins and the daemon.
 
 /// Raised with every change to a map's meaning: a daemon adopts only pins of its own version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 pub const CONTROL: &str = "CONTROL";
 pub const LISTENERS_V4: &str = "LISTENERS_V4";
@@ -25,6 +25,18 @@ pub const REVERSE_HALF_V4: &str = "REVERSE_HALF_V4";
 pub const REVERSE_HALF_V6: &str = "REVERSE_HALF_V6";
 pub const REVERSE_V4: &str = "REVERSE_V4";
 pub const REVERSE_V6: &str = "REVERSE_V6";
+/// Which sources may be a `fullnat` backend.
+pub const FULLNAT_FILTER: &str = "FULLNAT_FILTER";
+/// The source addresses of `fullnat`, and both halves of its translations.
+pub const SNAT_V4: &str = "SNAT_V4";
+pub const SNAT_V6: &str = "SNAT_V6";
+pub const TRANSLATIONS_V4: &str = "TRANSLATIONS_V4";
+pub const TRANSLATIONS_V6: &str = "TRANSLATIONS_V6";
+pub const RETURNS_V4: &str = "RETURNS_V4";
+pub const RETURNS_V6: &str = "RETURNS_V6";
+/// Reverse halves that somebody is about to take away.
+pub const RETURN_LOCKS_V4: &str = "RETURN_LOCKS_V4";
+pub const RETURN_LOCKS_V6: &str = "RETURN_LOCKS_V6";
 pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
 pub const CLIENT_HOPS: &str = "CLIENT_HOPS";
 pub const VERDICTS: &str = "VERDICTS";
@@ -42,6 +54,13 @@ pub const FLOWS_CAPACITY: u32 = 1 << 16;
 /// Reverse entries: established, and half-open.
 pub const REVERSE_CAPACITY: u32 = 1 << 18;
 pub const REVERSE_HALF_CAPACITY: u32 = 1 << 16;
+/// Source addresses of one family.
+pub const SNAT_CAPACITY: u32 = 256;
+/// Translations of one family, each with two halves. The kernel takes the memory for all of them when the maps are made:
+/// 26 MiB for IPv4, 38 MiB for IPv6.
+pub const TRANSLATIONS_CAPACITY: u32 = 1 << 17;
+/// Locks of one family: one for each CPU, and the daemon's.
+pub const RETURN_LOCKS_CAPACITY: u32 = 1 << 12;
 
 /// Packets and bytes of one backend on one CPU.
 #[repr(C)]

@@ -8,6 +8,7 @@
 //! | [`slot`] | which backend does a packet of this slot go to, and how does a slot change? |
 //! | [`service`] | which service is `VIP:port/protocol`? |
 //! | [`flow`] | what is remembered of a flow? |
+//! | [`translation`] | how does `fullnat` rewrite a flow, and for how long? |
 //! | [`packet`] | where are the headers, and are they true? |
 //! | [`csum`], [`rewrite`], [`encap`] | how does a packet change on its way? |
 //! | [`hash`] | how do packets spread? |
@@ -32,6 +33,7 @@ pub mod packet;
 pub mod rewrite;
 pub mod service;
 pub mod slot;
+pub mod translation;
 pub mod verdict;
 
 /// Asserts the size and alignment of a map type, and lets the daemon copy it in and out of maps.

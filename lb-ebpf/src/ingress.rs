@@ -4,7 +4,6 @@ use lb_common::{
     address::{Address, V4, V6},
     encap::Tunnel,
     hash,
-    hop::Hop,
     packet::{Headers, Skip, network_layer, parse},
     rewrite::{self, End},
     service::Control,
@@ -56,6 +55,11 @@ fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
     if let Some(pool) = steer::service(&headers.tuple, control) {
         return forward::packet(frame, &headers, pool, control);
     }
+    if control.has_fullnat != 0
+        && let Some(outcome) = forward::translated_reply(frame, &headers, control)
+    {
+        return outcome;
+    }
     reverse::heed_direct(&headers);
     reply(frame, &headers, control)
 }
@@ -77,10 +81,5 @@ fn reply<A: Family>(frame: &mut Frame, headers: &Headers<A>, control: &Control) 
     if rewrite::endpoint(frame, headers, End::Source, record.vip, record.vip_port).is_none() {
         return Outcome::stays(Verdict::RewriteFailed);
     }
-    let verdict = if hop.kind == Hop::SAME {
-        Verdict::ReplySame
-    } else {
-        Verdict::ReplyOther
-    };
-    forward::route(frame, headers, hop, verdict)
+    forward::route(frame, headers, hop, forward::reply_verdict(hop))
 }

@@ -8,6 +8,7 @@
 //! | [`forward`] | what is done to a packet for its backend? |
 //! | [`flows`] | what was recorded of a flow? |
 //! | [`reverse`] | is this a reply, and what was it sent to? |
+//! | [`translations`] | which port does a flow of `fullnat` have, and whose is it? |
 //! | [`transmit`] | how does it get there? |
 //! | [`stats`] | how is it counted? |
 //! | [`frame`], [`skb`] | how is packet memory touched? |
@@ -28,6 +29,7 @@ mod reverse;
 mod skb;
 mod stats;
 mod steer;
+mod translations;
 mod transmit;
 
 use aya_ebpf::{

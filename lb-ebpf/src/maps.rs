@@ -30,6 +30,8 @@ pub static BACKENDS: Array<Backend> = Array::with_max_entries(BACKENDS_CAPACITY,
 pub static VIP_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
 #[map]
 pub static BACKEND_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
+#[map]
+pub static FULLNAT_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
 /// By interface index: the MTU where packets may be transmitted, else 0.
 #[map]
 pub static PORTS: Array<u32> = Array::with_max_entries(PORTS_CAPACITY, 0);

@@ -45,6 +45,28 @@ pub fn service<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<u32> {
     None
 }
 
+/// Where a packet stands in its pool's table.
+pub struct Place {
+    pub slot: Slot,
+    /// Of the flow.
+    pub hash: u32,
+}
+
+/// `None` where there is no table.
+#[inline(always)]
+pub fn place<A: Family>(headers: &Headers<A>, pool: u32, control: &Control) -> Option<Place> {
+    let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
+    let tuple = &headers.tuple;
+    let hash = hash::flow(
+        control.seed,
+        tuple.source,
+        tuple.source_port,
+        tuple.destination_port,
+    );
+    let slot = slot_of(table, hash)?;
+    Some(Place { slot, hash })
+}
+
 /// The backend that takes a packet.
 pub struct Chosen {
     pub id: BackendId,
@@ -55,16 +77,9 @@ pub struct Chosen {
 
 /// `None` where nobody takes the packet.
 #[inline(always)]
-pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, control: &Control) -> Option<Chosen> {
-    let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
+pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, place: &Place) -> Option<Chosen> {
+    let Place { slot, hash } = *place;
     let tuple = &headers.tuple;
-    let hash = hash::flow(
-        control.seed,
-        tuple.source,
-        tuple.source_port,
-        tuple.destination_port,
-    );
-    let slot = slot_of(table, hash)?;
     let former = || slot_of(PoolEntry::from_word(load_word(&FORMER_POOLS, pool)?), hash);
 
     let choice = slot.choose(headers.opens(), || flows::find(tuple), former, lives);

@@ -3,10 +3,12 @@
 //! | module | what it does to the packet |
 //! |---|---|
 //! | [`nat`] | rewrites its destination; replies come back through here |
+//! | [`fullnat`] | rewrites its destination and its source; replies come to us by themselves |
 //! | [`dsr`] | rewrites its MAC |
 //! | [`tunnel`] | puts it into another packet: `ipip` and `gue` |
 
 mod dsr;
+mod fullnat;
 mod nat;
 mod tunnel;
 
@@ -22,11 +24,14 @@ use lb_common::{
     verdict::Verdict,
 };
 
+pub use fullnat::reply as translated_reply;
+
 use crate::{family::Family, frame::Frame, steer, transmit::Outcome};
 
 const DSR: u8 = Forward::Dsr as u8;
 const IPIP: u8 = Forward::Ipip as u8;
 const GUE: u8 = Forward::Gue as u8;
+const FULLNAT: u8 = Forward::Fullnat as u8;
 
 #[inline(always)]
 pub fn packet<A: Family + Tunnel>(
@@ -36,7 +41,14 @@ pub fn packet<A: Family + Tunnel>(
     control: &Control,
 ) -> Outcome {
     let client_port = u16::from_be(headers.tuple.source_port);
-    let Some(chosen) = steer::backend(headers, pool, control) else {
+    let place = steer::place(headers, pool, control);
+    if control.has_fullnat != 0
+        && let Some(place) = &place
+        && let Some(outcome) = fullnat::forward(frame, headers, place, control)
+    {
+        return outcome;
+    }
+    let Some(chosen) = place.and_then(|place| steer::backend(headers, pool, &place)) else {
         debug!(
             frame.ctx(),
             "pool {}: no backend for the client at port {}", pool, client_port
@@ -58,6 +70,8 @@ pub fn packet<A: Family + Tunnel>(
             tunnel::forward::<A, V4>(frame, headers, &chosen, control)
         }
         IPIP | GUE => tunnel::forward::<A, V6>(frame, headers, &chosen, control),
+        // It owns no slot any more, and only flows that have a translation are still its own.
+        FULLNAT => Outcome::stays(Verdict::NoBackend),
         _ => nat::forward(frame, headers, &chosen, control),
     }
 }
@@ -69,6 +83,16 @@ fn verdict(hop: &Hop) -> Verdict {
         Verdict::ForwardSame
     } else {
         Verdict::ForwardOther
+    }
+}
+
+/// The same for a way to a client.
+#[inline(always)]
+pub fn reply_verdict(hop: &Hop) -> Verdict {
+    if hop.kind == Hop::SAME {
+        Verdict::ReplySame
+    } else {
+        Verdict::ReplyOther
     }
 }
 

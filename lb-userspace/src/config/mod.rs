@@ -7,7 +7,7 @@
 //! | `syntax` | why is this no TOML? |
 //! | `section`, `field` | what stands under a key, and is it of the right kind? |
 //! | `address`, `duration`, `text` | is this one value usable? |
-//! | `daemon`, `service`, `backend`, `health` | what does this table mean? |
+//! | `daemon`, `snat`, `service`, `backend`, `health` | what does this table mean? |
 //! | `soundness` | does a service make sense in itself? |
 //! | `conflicts` | do all services go together? |
 
@@ -22,6 +22,7 @@ mod health;
 mod report;
 mod section;
 mod service;
+mod snat;
 mod soundness;
 mod suggest;
 mod syntax;
@@ -84,6 +85,7 @@ fn read(mut root: Section, report: &Report) -> Desired {
     let services = service::all(&mut root);
     root.finish();
     conflicts::check(&services, report);
+    snat::check(&daemon.snat_addresses, &services, report);
     Desired {
         daemon,
         services: services.into_iter().map(Service::settings).collect(),

@@ -159,8 +159,7 @@ fn forward(section: &mut Section) -> Forward {
     section
         .optional("forward")
         .and_then(|field| {
-            let words = [Forward::Nat, Forward::Dsr, Forward::Ipip, Forward::Gue];
-            field.word(&words.map(|word| (word.name(), word)), &["fullnat"])
+            field.word(&Forward::ALL.map(|word| (word.name(), word)), &[])
         })
         .unwrap_or(Forward::Nat)
 }

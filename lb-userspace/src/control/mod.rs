@@ -14,6 +14,7 @@
 //! | [`writer`] | what does the datapath hold, and who changes it? |
 //! | [`probes`] | which backends are being checked? |
 //! | [`hops`] | did routes or neighbours change? |
+//! | [`shortages`] | has `fullnat` run out of ports or room? |
 //! | [`handle`] | how do other tasks ask? |
 //! | [`status`] | what is there to see? |
 
@@ -22,6 +23,7 @@ mod hops;
 mod ids;
 mod probes;
 mod service;
+mod shortages;
 mod state;
 mod status;
 mod tables;
@@ -38,7 +40,7 @@ use self::{probes::Probes, service::Member, state::State, writer::Writer};
 use crate::{
     api::Status,
     dataplane::{Attachment, Dataplane, DataplaneError, Recorded},
-    desired::Desired,
+    desired::{Desired, Forward},
     health::{Event, Health, Transition},
     probe::task::Observation,
 };
@@ -58,6 +60,7 @@ pub struct Controller<D> {
     attachments: Vec<Attachment>,
     /// The last walk over the recorded flows, and when it was.
     walk: (Instant, Recorded),
+    shortages: shortages::Watch,
     /// Why the last write failed; it is tried again.
     error: Option<String>,
 }
@@ -86,6 +89,7 @@ impl<D: Dataplane> Controller<D> {
             commands,
             attachments,
             walk,
+            shortages: shortages::Watch::default(),
             error: None,
         };
         controller.write(now)?;
@@ -194,7 +198,8 @@ impl<D: Dataplane> Controller<D> {
 
     /// In this order: what the walk does not find named, nothing can name again, because slots moved on before it.
     fn try_keep_house(&mut self, now: Instant) -> Result<(), DataplaneError> {
-        let is_busy = self.writer.is_moving()
+        let is_busy = self.lacks_room(now)?
+            || self.writer.is_moving()
             || self.error.is_some()
             || self.state.has_left_over(self.writer.applied());
         let (walked, _) = self.walk;
@@ -209,6 +214,18 @@ impl<D: Dataplane> Controller<D> {
         let state = &self.state;
         self.writer
             .step(&recorded, now, |pool| state.transition(pool))
+    }
+
+    /// Whether new flows of `fullnat` found no room lately. Says so, and what to do.
+    fn lacks_room(&mut self, now: Instant) -> Result<bool, DataplaneError> {
+        let mut services = self.state.desired.services.iter();
+        if !services.any(|service| service.forward == Forward::Fullnat) {
+            return Ok(false);
+        }
+        let counted = self.writer.dataplane().shortages()?;
+        let (told, lacks_room) = self.shortages.look(now, counted);
+        told.log();
+        Ok(lacks_room)
     }
 
     /// What is recorded, as of a walk not older than `age`.

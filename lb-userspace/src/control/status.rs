@@ -44,6 +44,7 @@ pub fn status(
             .collect(),
         flows: FlowStatus {
             recorded: recorded.flows,
+            translated: recorded.translations,
         },
         verdicts: named(&counters.verdicts),
         events: named(&counters.events),

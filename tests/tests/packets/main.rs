@@ -8,6 +8,7 @@
 //! | [`headers`] | tags, options, extension headers, fragments, other protocols |
 //! | [`malformed`] | headers that lie or end too early |
 //! | [`reply`] | a backend's packets, arriving and leaving |
+//! | [`fullnat`] | flows both of whose ends are translated, and their replies |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
     clippy::unwrap_used,
@@ -17,6 +18,7 @@
 )]
 
 mod forward;
+mod fullnat;
 mod headers;
 mod malformed;
 mod reply;
@@ -32,7 +34,7 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 7] = [
+    let topics: [fn(Kind) -> Vec<Row>; 8] = [
         forward::rows,
         stays::rows,
         headers::rows,
@@ -40,6 +42,7 @@ fn rows() -> Vec<Row> {
         reply::rows,
         slots::rows,
         tunnels::rows,
+        fullnat::rows,
     ];
     topics
         .iter()

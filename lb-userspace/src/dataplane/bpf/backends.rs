@@ -8,20 +8,24 @@ use lb_common::{
     flow::{TCP, UDP},
 };
 
-use super::{filters, mapped::Mapped, wire};
+use super::{filters, mapped::Mapped, sources::Span, wire};
 use crate::{dataplane::BackendEntry, desired::Protocol};
 
 #[derive(Debug)]
 pub struct Backends {
     entries: Mapped<Backend>,
+    /// Those whose replies pass here.
     filter: Mapped<u64>,
+    /// Those whose replies are sent here.
+    fullnat_filter: Mapped<u64>,
 }
 
 impl Backends {
-    pub fn new(entries: &MapData, filter: &MapData) -> io::Result<Self> {
+    pub fn new(entries: &MapData, filter: &MapData, fullnat_filter: &MapData) -> io::Result<Self> {
         Ok(Self {
             entries: Mapped::new(entries)?,
             filter: Mapped::new(filter)?,
+            fullnat_filter: Mapped::new(fullnat_filter)?,
         })
     }
 
@@ -45,18 +49,21 @@ impl Backends {
         self.entries.load(id.index()).id != id
     }
 
-    pub fn put(&mut self, id: BackendId, backend: &BackendEntry) {
+    /// `sources` are for `fullnat` alone.
+    pub fn put(&mut self, id: BackendId, backend: &BackendEntry, sources: Span) {
         let state = match backend.state {
             BackendState::Alive => Backend::ALIVE,
             BackendState::Down => Backend::DOWN,
         };
         let forward = backend.forward as u8;
-        if backend.forward == Forward::Nat {
-            filters::add(&self.filter, backend.address);
+        match backend.forward {
+            Forward::Nat => filters::add(&self.filter, backend.address),
+            Forward::Fullnat => filters::add(&self.fullnat_filter, backend.address),
+            Forward::Dsr | Forward::Ipip | Forward::Gue => {}
         }
         if !self.is_new(id) {
-            // Both in one store.
-            let word = u32::from_ne_bytes([state, forward, 0, 0]);
+            // All in one store.
+            let word = u32::from_ne_bytes([state, forward, sources.first, sources.count]);
             self.word(id, offset_of!(Backend, state), word);
             return;
         }
@@ -65,7 +72,8 @@ impl Backends {
             id: BackendId::NONE,
             state,
             forward,
-            padding: 0,
+            snat_first: sources.first,
+            snat_count: sources.count,
             address,
             port: backend.address.port().to_be(),
             family,
@@ -85,10 +93,12 @@ impl Backends {
         // The id stays, so that the next one in this place gets another generation.
         self.word(id, offset_of!(Backend, state), 0);
         let left = self.read();
-        let replying = left
-            .values()
-            .filter(|backend| backend.forward == Forward::Nat);
-        filters::keep_only(&self.filter, replying.map(|backend| backend.address));
+        let by = |forward| {
+            let of = left.values().filter(move |entry| entry.forward == forward);
+            of.map(|entry| entry.address)
+        };
+        filters::keep_only(&self.filter, by(Forward::Nat));
+        filters::keep_only(&self.fullnat_filter, by(Forward::Fullnat));
     }
 
     fn word(&self, id: BackendId, offset: usize, value: u32) {

@@ -41,6 +41,15 @@ const PINNED: &[&str] = &[
     layout::REVERSE_HALF_V6,
     layout::REVERSE_V4,
     layout::REVERSE_V6,
+    layout::FULLNAT_FILTER,
+    layout::SNAT_V4,
+    layout::SNAT_V6,
+    layout::TRANSLATIONS_V4,
+    layout::TRANSLATIONS_V6,
+    layout::RETURNS_V4,
+    layout::RETURNS_V6,
+    layout::RETURN_LOCKS_V4,
+    layout::RETURN_LOCKS_V6,
 ];
 
 /// How much the programs say; what they do not say costs nothing, because the verifier removes it.

@@ -17,7 +17,7 @@ use lb_common::{
 };
 use lb_userspace::{
     dataplane::{
-        BackendEntry, Dataplane as _, Listener, Op,
+        BackendEntry, Dataplane as _, Listener, Op, Recorded,
         bpf::{BpfDataplane, KernelLog},
     },
     desired::{DaemonSettings, Forward, Protocol, Redirect, Timeouts, XdpMode},
@@ -28,7 +28,7 @@ use shunt_tests::needs;
 use super::{
     namespace,
     pinned::{self, Counters, Memory},
-    plan::{self, Host, Kind, Port},
+    plan::{self, Family, Host, Kind, Port},
     report,
     row::{Program, Row, Step},
 };
@@ -251,6 +251,30 @@ impl World {
         })
     }
 
+    /// Runs the XDP program alone, and looks at nothing but what it returns.
+    pub fn send(&mut self, port: Port, input: &[u8]) -> anyhow::Result<(u32, Vec<u8>)> {
+        self.run_xdp(port, input)
+    }
+
+    /// What was counted so far under a verdict, and under an event.
+    pub fn counted(&self, verdict: Verdict, event: Event) -> anyhow::Result<(u64, u64)> {
+        let counts = self.counters.read()?;
+        Ok((
+            counts.verdicts[verdict.index() as usize],
+            counts.events[event.index() as usize],
+        ))
+    }
+
+    /// What is remembered of flows.
+    pub fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    /// Idle flows are forgotten, as the daemon does it now and then.
+    pub fn sweep(&mut self) -> anyhow::Result<Recorded> {
+        Ok(self.dataplane.recorded()?)
+    }
+
     fn run_xdp(&mut self, port: Port, input: &[u8]) -> anyhow::Result<(u32, Vec<u8>)> {
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
         let context: Vec<u8> = [0, input.len() as u32, 0, port as u32, 0, 0]
@@ -293,13 +317,17 @@ fn moved<T: Copy>(names: &[T], before: &[u64], after: &[u64]) -> Vec<T> {
 /// `TC_ACT_UNSPEC` -1, `TC_ACT_SHOT` 2.
 fn returned(verdict: Verdict) -> u32 {
     match verdict {
-        Verdict::NoBackend | Verdict::NoNextHop | Verdict::RewriteFailed => 1,
+        Verdict::NoBackend
+        | Verdict::NoNextHop
+        | Verdict::NoSnatPort
+        | Verdict::RewriteFailed => 1,
         Verdict::NotOurs
         | Verdict::Fragment
         | Verdict::Malformed
         | Verdict::TtlExceeded
         | Verdict::ForwardStack
-        | Verdict::ReplyStack => 2,
+        | Verdict::ReplyStack
+        | Verdict::ReplyStackTranslated => 2,
         Verdict::ForwardSame | Verdict::ReplySame => 3,
         Verdict::ForwardOther | Verdict::ReplyOther => 4,
         Verdict::EgressNotOurs | Verdict::EgressReply => u32::MAX,
@@ -307,7 +335,7 @@ fn returned(verdict: Verdict) -> u32 {
     }
 }
 
-/// Whether the packet changes. A reply through the kernel is rewritten when it leaves.
+/// Whether the packet changes. A reply of `nat` through the kernel is rewritten when it leaves.
 pub fn rewrites(verdict: Verdict) -> bool {
     matches!(
         verdict,
@@ -316,6 +344,7 @@ pub fn rewrites(verdict: Verdict) -> bool {
             | Verdict::ForwardStack
             | Verdict::ReplySame
             | Verdict::ReplyOther
+            | Verdict::ReplyStackTranslated
             | Verdict::EgressReply
     )
 }
@@ -335,6 +364,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
             half_open: TIMEOUT,
             udp: TIMEOUT,
         },
+        snat_addresses: [Family::V4, Family::V6].map(plan::snat).to_vec(),
     }
 }
 
