@@ -37,6 +37,8 @@ pub const RETURNS_V6: &str = "RETURNS_V6";
 /// Reverse halves that somebody is about to take away.
 pub const RETURN_LOCKS_V4: &str = "RETURN_LOCKS_V4";
 pub const RETURN_LOCKS_V6: &str = "RETURN_LOCKS_V6";
+/// Programs that are called by others, by index.
+pub const PROGRAMS: &str = "PROGRAMS";
 pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
 pub const CLIENT_HOPS: &str = "CLIENT_HOPS";
 pub const VERDICTS: &str = "VERDICTS";
@@ -54,6 +56,10 @@ pub const FLOWS_CAPACITY: u32 = 1 << 16;
 /// Reverse entries: established, and half-open.
 pub const REVERSE_CAPACITY: u32 = 1 << 18;
 pub const REVERSE_HALF_CAPACITY: u32 = 1 << 16;
+/// Entries of [`PROGRAMS`]: what draws a port for a new flow of `fullnat`, and what opens it then.
+pub const PROGRAMS_CAPACITY: u32 = 2;
+pub const DRAW: u32 = 0;
+pub const OPEN: u32 = 1;
 /// Source addresses of one family.
 pub const SNAT_CAPACITY: u32 = 256;
 /// Translations of one family, each with two halves. The kernel takes the memory for all of them when the maps are made:

@@ -276,6 +276,26 @@ pub struct SnatAddress<A> {
 map_type!(SnatAddress<u32>, size = 12, align = 4);
 map_type!(SnatAddress<[u32; 4]>, size = 24, align = 4);
 
+/// What was drawn for a new flow, from one program to the next.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Drawn {
+    pub address: [u32; 4],
+    pub port: u16,
+    /// One of the constants below.
+    pub outcome: u16,
+}
+
+map_type!(Drawn, size = 20, align = 4);
+
+impl Drawn {
+    /// Every port that was tried is taken.
+    pub const NONE: u16 = 0;
+    pub const FREE: u16 = 1;
+    /// Somebody's, whose translation is over.
+    pub const OVER: u16 = 2;
+}
+
 /// Ports that a new flow tries. Each is drawn anew: where 50,000 of 64,512 are taken, all of them are in one case of ten
 /// million.
 pub const PROBES: u32 = 64;

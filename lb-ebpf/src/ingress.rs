@@ -19,17 +19,22 @@ use crate::{
     transmit::{self, Journey, Outcome},
 };
 
+/// What a program does: everything, or a step of opening a flow of `fullnat`.
+pub const ALL: u32 = 0;
+pub const DRAW: u32 = 1;
+pub const OPEN: u32 = 2;
+
 #[inline(always)]
-pub fn handle(frame: &mut Frame) -> Outcome {
+pub fn handle<const STEP: u32>(frame: &mut Frame) -> Outcome {
     let (ethertype, network) = match network_layer(frame) {
         Ok(found) => found,
         Err(skip) => return skipped(skip),
     };
     if ethertype == V4::ETHERTYPE {
-        return packet::<V4>(frame, network);
+        return packet::<V4, STEP>(frame, network);
     }
     if ethertype == V6::ETHERTYPE {
-        return packet::<V6>(frame, network);
+        return packet::<V6, STEP>(frame, network);
     }
     skipped(Skip::NotOurs)
 }
@@ -44,7 +49,7 @@ fn skipped(skip: Skip) -> Outcome {
 }
 
 #[inline(always)]
-fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
+fn packet<A: Family + Tunnel, const STEP: u32>(frame: &mut Frame, network: usize) -> Outcome {
     let headers: Headers<A> = match parse(frame, network) {
         Ok(headers) => headers,
         Err(skip) => return skipped(skip),
@@ -52,7 +57,15 @@ fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
     let Some(control) = maps::control() else {
         return skipped(Skip::NotOurs);
     };
-    if let Some(pool) = steer::service(&headers.tuple, control) {
+    let pool = steer::service(&headers.tuple, control);
+    if STEP != ALL {
+        let place = pool.and_then(|pool| steer::place(&headers, pool, control));
+        return place.map_or(Outcome::stays(Verdict::NoBackend), |place| match STEP {
+            DRAW => forward::draw(frame, &headers, &place, control),
+            _ => forward::open(frame, &headers, &place, control),
+        });
+    }
+    if let Some(pool) = pool {
         return forward::packet(frame, &headers, pool, control);
     }
     if control.has_fullnat != 0

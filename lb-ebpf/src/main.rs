@@ -37,14 +37,35 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 
-use crate::{frame::Frame, skb::Skb};
+use crate::{frame::Frame, skb::Skb, transmit::Outcome};
 
 // Inlined into what the attribute makes of it: a call between BPF functions costs as much as a whole stage.
 #[xdp]
 #[inline(always)]
 pub fn shunt_xdp(ctx: XdpContext) -> u32 {
     let mut frame = Frame::new(ctx);
-    let outcome = ingress::handle(&mut frame);
+    finish(ingress::handle::<{ ingress::ALL }>(&mut frame))
+}
+
+/// Goes on where `shunt_xdp` found no translation: draws a port, and calls `shunt_xdp_open`. A program of its own, because
+/// the verifier walks every way from each of the ports that are tried to the end.
+#[xdp]
+#[inline(always)]
+pub fn shunt_xdp_draw(ctx: XdpContext) -> u32 {
+    let mut frame = Frame::new(ctx);
+    finish(ingress::handle::<{ ingress::DRAW }>(&mut frame))
+}
+
+/// Translates the packet, by what was drawn if it opens a flow.
+#[xdp]
+#[inline(always)]
+pub fn shunt_xdp_open(ctx: XdpContext) -> u32 {
+    let mut frame = Frame::new(ctx);
+    finish(ingress::handle::<{ ingress::OPEN }>(&mut frame))
+}
+
+#[inline(always)]
+fn finish(outcome: Outcome) -> u32 {
     stats::count(outcome.verdict);
     transmit::action(outcome)
 }

@@ -3,14 +3,15 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, PerCpuArray},
+    maps::{Array, PerCpuArray, ProgramArray},
 };
 use lb_common::{
     backend::Backend,
     filter, hop,
     hop::Hop,
-    layout::{BACKENDS_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry},
+    layout::{self, BACKENDS_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry},
     service::{self, Control},
+    translation::Drawn,
     verdict::{Event, Verdict},
 };
 
@@ -32,6 +33,12 @@ pub static VIP_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F
 pub static BACKEND_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
 #[map]
 pub static FULLNAT_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
+/// Of a new flow of `fullnat`.
+#[map]
+pub static DRAWN: PerCpuArray<Drawn> = PerCpuArray::with_max_entries(1, 0);
+/// Programs that go on where another ends, by the indices of [`lb_common::layout`].
+#[map]
+pub static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(layout::PROGRAMS_CAPACITY, 0);
 /// By interface index: the MTU where packets may be transmitted, else 0.
 #[map]
 pub static PORTS: Array<u32> = Array::with_max_entries(PORTS_CAPACITY, 0);

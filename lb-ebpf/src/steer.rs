@@ -19,11 +19,17 @@ use crate::{
     stats,
 };
 
+/// `false`: the destination of `tuple` is certainly no service.
+#[inline(always)]
+pub fn may_be_service<A: Family>(tuple: &Tuple<A>) -> bool {
+    let (word, bit) = filter::position(tuple.destination, tuple.destination_port);
+    load_word(&VIP_FILTER, word).is_some_and(|word| filter::has(word, bit))
+}
+
 /// The pool that serves the destination of `tuple`; `None`: not a service.
 #[inline(always)]
 pub fn service<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<u32> {
-    let (word, bit) = filter::position(tuple.destination, tuple.destination_port);
-    if !filter::has(load_word(&VIP_FILTER, word)?, bit) {
+    if !may_be_service(tuple) {
         return None;
     }
     // SAFETY: a live element, read once because the daemon replaces it in one store.

@@ -14,37 +14,51 @@ use lb_common::{
     hash,
     packet::Headers,
     service::Control,
-    translation::{self, DATAPATH, Life, PROBES, Return, Side, Translation},
+    translation::{self, DATAPATH, Drawn, Life, PROBES, Return, Side, Translation},
     verdict::Event,
 };
 
 use crate::{
     family::Family,
-    maps::{BACKENDS, FULLNAT_FILTER, load_word},
+    maps::{BACKENDS, DRAWN, FULLNAT_FILTER, load_word},
     stats,
     steer::{self, now},
 };
 
-/// The translation of a client's packet, and its backend.
-///
-/// A flow whose backend died, or that ended before this SYN, starts anew: then there is none.
+/// The translation of a client's packet, and its backend. A SYN is not looked at here, nor is a flow whose backend died.
 #[inline(always)]
 pub fn find<A: Family>(headers: &Headers<A>) -> Option<(Translation<A>, &'static Backend)> {
+    if headers.opens() {
+        return None;
+    }
+    let record = A::translations().get_ptr_mut(&headers.tuple)?;
+    // SAFETY: a live element of a preallocated map, copied at once.
+    let translation = unsafe { *record };
+    let backend = BACKENDS.get(translation.backend.index())?;
+    if !backend.serves(translation.backend) {
+        return None;
+    }
+    // SAFETY: as above. Another packet of the flow may write the same words, and one of two bits be lost, which only
+    // keeps the translation for longer.
+    unsafe { (*record).client.hear(headers, Closing::Client, now()) };
+    Some((translation, backend))
+}
+
+/// The same for a packet that may open a flow. One whose backend died, or that ended before this SYN, starts anew: it is
+/// forgotten, and there is none.
+#[inline(always)]
+pub fn find_opening<A: Family>(headers: &Headers<A>) -> Option<(Translation<A>, &'static Backend)> {
     let tuple = &headers.tuple;
     let record = A::translations().get_ptr_mut(tuple)?;
     // SAFETY: a live element of a preallocated map, copied at once.
     let translation = unsafe { *record };
     let backend = BACKENDS.get(translation.backend.index())?;
-    let serves = backend.serves(translation.backend);
-    if !serves || headers.opens() {
-        let reply = reply(tuple, &translation, backend);
-        if !serves || has_ended(&reply, translation.client) {
-            take_away(tuple, &reply, &translation);
-            return None;
-        }
+    let reply = reply(tuple, &translation, backend);
+    if !backend.serves(translation.backend) || has_ended(&reply, translation.client) {
+        take_away(tuple, &reply, &translation);
+        return None;
     }
-    // SAFETY: as above. Another packet of the flow may write the same words, and one of two bits be lost, which only
-    // keeps the translation for longer.
+    // SAFETY: as in `find`.
     unsafe { (*record).client.hear(headers, Closing::Client, now()) };
     Some((translation, backend))
 }
@@ -90,35 +104,30 @@ const NO_ROOM: i32 = -7;
 /// `-EBUSY`: somebody else is at it.
 const BUSY: i32 = -16;
 
-/// What stands in the way of a claim.
-enum Candidate {
-    Free,
-    /// A translation that is over.
-    Over,
-}
-
-/// A translation for a flow that has none; `None` where no port is free, or no room.
+/// A translation for a flow that has none, by what was [drawn](draw) for it; `None` where no port is free, or no room.
 #[inline(always)]
 pub fn add<A: Family>(
     headers: &Headers<A>,
     id: BackendId,
     backend: &Backend,
-    hash: u32,
     control: &Control,
 ) -> Option<Translation<A>> {
+    let drawn = DRAWN.get(0)?;
     let tuple = &headers.tuple;
     let now = now();
     let mut reply = tuple
         .to(A::from_words(&backend.address), backend.port)
         .reversed();
-    let Some(candidate) = draw(&mut reply, backend, hash, control) else {
-        stats::event(Event::SnatPortsTaken);
-        return None;
-    };
+    reply.destination = A::from_words(&drawn.address);
+    reply.destination_port = drawn.port;
     let claim = Return::of(tuple, id, now);
-    let claimed = match candidate {
-        Candidate::Free => A::returns().insert(reply, claim, u64::from(BPF_NOEXIST)),
-        Candidate::Over => reclaim(&reply, &claim, control),
+    let claimed = match drawn.outcome {
+        Drawn::FREE => A::returns().insert(reply, claim, u64::from(BPF_NOEXIST)),
+        Drawn::OVER => reclaim(&reply, &claim, control),
+        _ => {
+            stats::event(Event::SnatPortsTaken);
+            return None;
+        }
     };
     if let Err(error) = claimed {
         return instead(tuple, id, error);
@@ -153,37 +162,63 @@ fn instead<A: Family>(tuple: &Tuple<A>, id: BackendId, error: i32) -> Option<Tra
     (known.backend == id).then_some(known)
 }
 
-/// Finds an address and a port that can be claimed, and writes them into `reply`.
+/// Finds an address and a port that can be claimed for a flow to `backend`, and keeps them in [`DRAWN`].
 #[inline(always)]
-fn draw<A: Family>(
-    reply: &mut Tuple<A>,
+pub fn draw<A: Family>(
+    headers: &Headers<A>,
     backend: &Backend,
     hash: u32,
     control: &Control,
-) -> Option<Candidate> {
+) -> Option<()> {
+    let drawn = DRAWN.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own element, and programs are not preempted by each other on it.
+    let drawn = unsafe { &mut *drawn };
+    drawn.outcome = Drawn::NONE;
+    if backend.snat_count == 0 {
+        return None;
+    }
+    let mut reply = headers
+        .tuple
+        .to(A::from_words(&backend.address), backend.port)
+        .reversed();
     for probe in 0..PROBES {
         let draw = translation::draw(hash, probe);
         let place = hash::scale(draw, u32::from(backend.snat_count));
         let snat = A::snat().get(u32::from(backend.snat_first) + place)?;
-        if backend.snat_count == 0 || snat.ports.count() == 0 {
+        if snat.ports.count() == 0 {
             return None;
         }
         reply.destination = snat.address;
         reply.destination_port = snat.port(draw);
-        // Replies to a port where clients are served would be taken for theirs.
-        if steer::service(reply, control).is_some() {
+        // Replies to a port where clients are served would be taken for theirs. The bitmap also passes over the ports
+        // of other addresses: one in 16,384 for each listener there is.
+        if steer::may_be_service(&reply) {
             continue;
         }
-        let Some(known) = A::returns().get_ptr(&*reply) else {
-            return Some(Candidate::Free);
-        };
-        // SAFETY: a live element of a preallocated map, copied at once.
-        let known = unsafe { *known };
-        if is_over(reply, &known, control) {
-            return Some(Candidate::Over);
+        let outcome = look(&reply, control);
+        if outcome != Drawn::NONE {
+            drawn.address = reply.destination.to_words();
+            drawn.port = reply.destination_port;
+            drawn.outcome = outcome;
+            return Some(());
         }
     }
     None
+}
+
+/// Whether a reverse half can be claimed.
+#[inline(always)]
+fn look<A: Family>(reply: &Tuple<A>, control: &Control) -> u16 {
+    let Some(known) = A::returns().get_ptr(reply) else {
+        return Drawn::FREE;
+    };
+    // SAFETY: a live element of a preallocated map, copied at once.
+    let known = unsafe { *known };
+    if is_over(reply, &known, control) {
+        Drawn::OVER
+    } else {
+        Drawn::NONE
+    }
 }
 
 #[inline(always)]

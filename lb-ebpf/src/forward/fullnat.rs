@@ -1,6 +1,7 @@
 use lb_common::{
     backend::Backend,
     hash,
+    layout::{DRAW, OPEN},
     packet::{Headers, Packet as _},
     rewrite,
     service::Control,
@@ -12,14 +13,14 @@ use super::FULLNAT;
 use crate::{
     family::Family,
     frame::Frame,
-    maps::{BACKEND_HOPS, BACKENDS, CLIENT_HOPS},
+    maps::{BACKEND_HOPS, BACKENDS, CLIENT_HOPS, PROGRAMS},
     stats,
     steer::Place,
     translations,
     transmit::{self, Journey, Outcome},
 };
 
-/// `None` where this is none of its flows.
+/// A packet of a known flow; every other one goes on in the programs that open flows. `None` where this is no flow of `fullnat`.
 ///
 /// A flow stays where its translation says, whatever becomes of its slot: the translation is its record.
 #[inline(always)]
@@ -39,17 +40,61 @@ pub fn forward<A: Family>(
         stats::event(Event::SelectRecorded);
         return Some(send(frame, headers, &translation, backend, control));
     }
-    if !id.is_somebody() {
+    if !id.is_somebody() && !headers.opens() {
         return None;
     }
-    stats::event(Event::SelectCurrent);
-    if !owner.serves(id) {
-        return Some(Outcome::stays(Verdict::NoBackend));
+    Some(call(frame, DRAW))
+}
+
+/// Goes on in another program. It only returns where the daemon has not put that there yet.
+#[inline(always)]
+fn call(frame: &Frame, program: u32) -> Outcome {
+    // SAFETY: nothing is left to be dropped.
+    unsafe { PROGRAMS.tail_call(frame.ctx(), program) };
+    Outcome::stays(Verdict::NoBackend)
+}
+
+/// Draws a port for a flow that may be new.
+#[inline(always)]
+pub fn draw<A: Family>(
+    frame: &Frame,
+    headers: &Headers<A>,
+    place: &Place,
+    control: &Control,
+) -> Outcome {
+    if let Some(owner) = BACKENDS.get(place.slot.current.index()) {
+        // Where nothing is found, the flow may still have a port.
+        let _ = translations::draw(headers, owner, place.hash, control);
     }
-    let Some(translation) = translations::add(headers, id, owner, place.hash, control) else {
-        return Some(Outcome::stays(Verdict::NoSnatPort));
+    call(frame, OPEN)
+}
+
+/// A packet of any flow; for a new one a port was drawn.
+#[inline(always)]
+pub fn open<A: Family>(
+    frame: &mut Frame,
+    headers: &Headers<A>,
+    place: &Place,
+    control: &Control,
+) -> Outcome {
+    let (translation, backend) = if let Some(known) = translations::find_opening(headers) {
+        stats::event(Event::SelectRecorded);
+        known
+    } else {
+        stats::event(Event::SelectCurrent);
+        let id = place.slot.current;
+        let Some(owner) = BACKENDS
+            .get(id.index())
+            .filter(|owner| owner.serves(id) && owner.forward == FULLNAT)
+        else {
+            return Outcome::stays(Verdict::NoBackend);
+        };
+        let Some(added) = translations::add(headers, id, owner, control) else {
+            return Outcome::stays(Verdict::NoSnatPort);
+        };
+        (added, owner)
     };
-    Some(send(frame, headers, &translation, owner, control))
+    send(frame, headers, &translation, backend, control)
 }
 
 #[inline(always)]

@@ -24,7 +24,7 @@ use lb_common::{
     verdict::Verdict,
 };
 
-pub use fullnat::reply as translated_reply;
+pub use fullnat::{draw, open, reply as translated_reply};
 
 use crate::{family::Family, frame::Frame, steer, transmit::Outcome};
 

@@ -353,7 +353,7 @@ fn ports_of_flows_that_are_over_are_used_again() {
                 ..Ports::default()
             };
             world.memory().use_ports(two)?;
-            let mut open = |world: &mut World, n: u32| {
+            let open = |world: &mut World, n: u32| {
                 let packet = nth(kind, n).bytes();
                 let ran = world.run(BY_FRONT, &packet).context(format!("flow {n}"))?;
                 anyhow::Ok((ran.verdict, ran.events))

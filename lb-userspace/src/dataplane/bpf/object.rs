@@ -3,7 +3,7 @@
 use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Map, MapData},
+    maps::{Map, MapData, ProgramArray},
     programs::{SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
@@ -41,6 +41,7 @@ const PINNED: &[&str] = &[
     layout::REVERSE_HALF_V6,
     layout::REVERSE_V4,
     layout::REVERSE_V6,
+    layout::PROGRAMS,
     layout::FULLNAT_FILTER,
     layout::SNAT_V4,
     layout::SNAT_V6,
@@ -50,6 +51,12 @@ const PINNED: &[&str] = &[
     layout::RETURNS_V6,
     layout::RETURN_LOCKS_V4,
     layout::RETURN_LOCKS_V6,
+];
+
+/// Programs that the XDP program calls, and where it finds them.
+const CALLED: [(u32, &str); 2] = [
+    (layout::DRAW, "shunt_xdp_draw"),
+    (layout::OPEN, "shunt_xdp_open"),
 ];
 
 /// How much the programs say; what they do not say costs nothing, because the verifier removes it.
@@ -85,6 +92,18 @@ impl Object {
             .context("loading the maps (this needs root, or CAP_BPF and CAP_NET_ADMIN)")?;
         let xdp: &mut Xdp = program(&mut ebpf, "shunt_xdp")?.try_into()?;
         xdp.load().context("the kernel refused the XDP program")?;
+        let mut programs: ProgramArray<_> = ebpf
+            .take_map(layout::PROGRAMS)
+            .context("the programs have no map of programs")?
+            .try_into()?;
+        for (index, name) in CALLED {
+            let called: &mut Xdp = program(&mut ebpf, name)?.try_into()?;
+            called
+                .load()
+                .with_context(|| format!("the kernel refused the program {name}"))?;
+            // Its pin keeps what it holds.
+            programs.set(index, called.fd()?, 0)?;
+        }
         let egress: &mut SchedClassifier = program(&mut ebpf, "shunt_egress")?.try_into()?;
         egress
             .load()

@@ -61,7 +61,10 @@ pub struct Memory {
     v6: Tables<V6>,
 }
 
-struct Tables<A> {
+struct Tables<A>
+where
+    SnatAddress<A>: Pod,
+{
     flows: [HashMap<MapData, Tuple<A>, FlowRecord>; 2],
     reverse: [HashMap<MapData, Tuple<A>, ReverseRecord<A>>; 2],
     translations: HashMap<MapData, Tuple<A>, Translation<A>>,
