@@ -82,13 +82,7 @@ pub enum Forward {
 }
 
 impl Forward {
-    pub const ALL: [Self; 5] = [
-        Self::Nat,
-        Self::Fullnat,
-        Self::Dsr,
-        Self::Ipip,
-        Self::Gue,
-    ];
+    pub const ALL: [Self; 5] = [Self::Nat, Self::Fullnat, Self::Dsr, Self::Ipip, Self::Gue];
 
     pub const fn name(self) -> &'static str {
         match self {

@@ -358,7 +358,13 @@ mod tests {
         };
         let life = Life::of(say(client, Closing::Client), say(backend, Closing::Backend));
         (0..)
-            .find(|&units| life.is_over(protocol, Seen::at((1 << 40) + (u64::from(units) << 30)), LIMITS))
+            .find(|&units| {
+                life.is_over(
+                    protocol,
+                    Seen::at((1 << 40) + (u64::from(units) << 30)),
+                    LIMITS,
+                )
+            })
             .map_or(0, |units: u32| units - 1)
     }
 
@@ -371,12 +377,48 @@ mod tests {
             ("a SYN that is refused", TCP, &[SYN], &[RST | ACK], 10),
             ("data out of nowhere, refused", TCP, &[ACK], &[RST], 10),
             ("the third packet", TCP, &[SYN, ACK], &[SYN | ACK], 3600),
-            ("data from the backend first", TCP, &[SYN, ACK], &[SYN | ACK, ACK], 3600),
-            ("half closed by the client", TCP, &[SYN, ACK, FIN | ACK], &[SYN | ACK, ACK], 3600),
-            ("half closed by the backend", TCP, &[SYN, ACK], &[SYN | ACK, FIN | ACK], 3600),
-            ("closed", TCP, &[SYN, ACK, FIN | ACK], &[SYN | ACK, FIN | ACK], closed),
-            ("reset by the client", TCP, &[SYN, ACK, RST], &[SYN | ACK], closed),
-            ("reset by the backend", TCP, &[SYN, ACK], &[SYN | ACK, RST], closed),
+            (
+                "data from the backend first",
+                TCP,
+                &[SYN, ACK],
+                &[SYN | ACK, ACK],
+                3600,
+            ),
+            (
+                "half closed by the client",
+                TCP,
+                &[SYN, ACK, FIN | ACK],
+                &[SYN | ACK, ACK],
+                3600,
+            ),
+            (
+                "half closed by the backend",
+                TCP,
+                &[SYN, ACK],
+                &[SYN | ACK, FIN | ACK],
+                3600,
+            ),
+            (
+                "closed",
+                TCP,
+                &[SYN, ACK, FIN | ACK],
+                &[SYN | ACK, FIN | ACK],
+                closed,
+            ),
+            (
+                "reset by the client",
+                TCP,
+                &[SYN, ACK, RST],
+                &[SYN | ACK],
+                closed,
+            ),
+            (
+                "reset by the backend",
+                TCP,
+                &[SYN, ACK],
+                &[SYN | ACK, RST],
+                closed,
+            ),
             ("a question", UDP, &[0], &[], 10),
             ("a question and its answer", UDP, &[0], &[0], 60),
         ] {

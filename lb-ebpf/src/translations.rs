@@ -65,11 +65,7 @@ pub fn find_opening<A: Family>(headers: &Headers<A>) -> Option<(Translation<A>, 
 
 /// The key of the reverse half.
 #[inline(always)]
-fn reply<A: Family>(
-    tuple: &Tuple<A>,
-    translation: &Translation<A>,
-    backend: &Backend,
-) -> Tuple<A> {
+fn reply<A: Family>(tuple: &Tuple<A>, translation: &Translation<A>, backend: &Backend) -> Tuple<A> {
     translation
         .applied(tuple, A::from_words(&backend.address), backend.port)
         .reversed()

@@ -52,10 +52,9 @@ pub fn action(outcome: Outcome) -> u32 {
             // SAFETY: a helper without preconditions.
             unsafe { bpf_redirect(outcome.interface, 0) as u32 }
         }
-        Verdict::NoBackend
-        | Verdict::NoNextHop
-        | Verdict::NoSnatPort
-        | Verdict::RewriteFailed => xdp_action::XDP_DROP,
+        Verdict::NoBackend | Verdict::NoNextHop | Verdict::NoSnatPort | Verdict::RewriteFailed => {
+            xdp_action::XDP_DROP
+        }
         _ => xdp_action::XDP_PASS,
     }
 }

@@ -64,7 +64,7 @@ fn backends_without_a_way_to_the_client_serve_it() {
         let topology = isolated(2);
         let _tcp = topology.serve(Protocol::Tcp).unwrap();
         let _udp = topology.serve(Protocol::Udp).unwrap();
-        let daemon = Daemon::start(&topology.lb, &config(&topology, daemon)).unwrap();
+        let mut daemon = Daemon::start(&topology.lb, &config(&topology, daemon)).unwrap();
         let client = Client::new(&topology.client);
         for family in Family::BOTH {
             for protocol in Protocol::BOTH {
@@ -76,20 +76,29 @@ fn backends_without_a_way_to_the_client_serve_it() {
                 let after = daemon.status().unwrap();
                 let grown = |name| verdicts(&after, name) - verdicts(&before, name);
                 let what = format!("{family} {protocol} {way}");
-                println!("{what}: {spread:?}, {} forwarded, {} replies", grown("forward_"), grown("reply_"));
+                println!(
+                    "{what}: {spread:?}, {} forwarded, {} replies",
+                    grown("forward_"),
+                    grown("reply_")
+                );
                 assert_eq!(spread.all().unwrap().len(), 2, "{what}");
                 assert!(grown("forward_") >= FLOWS, "{what}: {after:#}");
                 assert!(grown("reply_") >= FLOWS, "{what}: {after:#}");
                 assert_eq!(grown("egress_reply"), 0, "{what}");
                 assert_eq!(grown("drop_"), 0, "{what}: {after:#}");
-                let written = event(&after, "translation_written") - event(&before, "translation_written");
+                let written =
+                    event(&after, "translation_written") - event(&before, "translation_written");
                 assert!(written >= FLOWS, "{what}: {written}");
             }
         }
         let status = daemon.status().unwrap();
         let straight = verdict(&status, "forward_redirect") + verdict(&status, "reply_redirect");
         assert_eq!(straight > 0, way == "straight", "{way}: {status:#}");
-        assert!(status["flows"]["translated"].as_u64().unwrap() > 0);
+        daemon
+            .wait_status("flows are shown", PATIENCE, |status| {
+                status["flows"]["translated"].as_u64().unwrap() >= 400
+            })
+            .unwrap();
     }
 }
 
@@ -107,8 +116,12 @@ fn the_kernel_takes_packets_from_its_own_addresses_while_it_has_to() {
         topology.lb.sysctl(&key, "1").unwrap();
     }
     let both = || {
-        ["eth0", "eth1"]
-            .map(|interface| (switch(interface, "accept_local"), switch(interface, "rp_filter")))
+        ["eth0", "eth1"].map(|interface| {
+            (
+                switch(interface, "accept_local"),
+                switch(interface, "rp_filter"),
+            )
+        })
     };
     let pair = |accept: &str, filter: &str| (accept.to_owned(), filter.to_owned());
     let strict = [pair("0", "1"), pair("0", "1")];
@@ -149,7 +162,10 @@ fn a_large_transfer_arrives_as_it_was_sent() {
             for n in 0..LINES {
                 let mut answer = String::new();
                 reader.read_line(&mut answer).unwrap();
-                assert!(answer == format!("b1 {}", line(n)), "{family} {way}: line {n}");
+                assert!(
+                    answer == format!("b1 {}", line(n)),
+                    "{family} {way}: line {n}"
+                );
                 received += answer.len();
             }
             writer.join().unwrap();
@@ -219,7 +235,9 @@ fn datagram_flows(client: &Netns, family: Family, count: usize) -> Vec<UdpSocket
         socket.set_read_timeout(Some(Duration::from_millis(500)))?;
         Ok(socket)
     };
-    client.enter(|| (0..count).map(|_| open()).collect()).unwrap()
+    client
+        .enter(|| (0..count).map(|_| open()).collect())
+        .unwrap()
 }
 
 /// Who answers.

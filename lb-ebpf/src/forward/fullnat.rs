@@ -145,10 +145,5 @@ pub fn reply<A: Family>(
     let Some(hop) = hop.filter(|_| headers.ttl > 1) else {
         return Some(Outcome::stays(Verdict::ReplyStackTranslated));
     };
-    Some(super::route(
-        frame,
-        headers,
-        hop,
-        super::reply_verdict(hop),
-    ))
+    Some(super::route(frame, headers, hop, super::reply_verdict(hop)))
 }

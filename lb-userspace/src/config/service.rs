@@ -158,9 +158,7 @@ fn is_prime(number: u32) -> bool {
 fn forward(section: &mut Section) -> Forward {
     section
         .optional("forward")
-        .and_then(|field| {
-            field.word(&Forward::ALL.map(|word| (word.name(), word)), &[])
-        })
+        .and_then(|field| field.word(&Forward::ALL.map(|word| (word.name(), word)), &[]))
         .unwrap_or(Forward::Nat)
 }
 

@@ -4,7 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use lb_common::layout;
 
-use super::{field::Field, report::{Mistake, Report}, section::Section, service::Service};
+use super::{
+    field::Field,
+    report::{Mistake, Report},
+    section::Section,
+    service::Service,
+};
 use crate::desired::Forward;
 
 const ADDRESSES: &str = r#"a list of addresses, such as ["192.0.2.20", "2001:db8::20"]"#;
@@ -77,7 +82,10 @@ pub(super) fn check(addresses: &[IpAddr], services: &[Service], report: &Report)
         .iter()
         .filter(|service| service.forward == Forward::Fullnat);
     for service in translated {
-        for (is_v4, name, example) in [(true, "IPv4", "192.0.2.20"), (false, "IPv6", "2001:db8::20")] {
+        for (is_v4, name, example) in [
+            (true, "IPv4", "192.0.2.20"),
+            (false, "IPv6", "2001:db8::20"),
+        ] {
             let mut listeners = service.listen.iter();
             let Some(listener) = listeners.find(|at| at.value.is_ipv4() == is_v4) else {
                 continue;

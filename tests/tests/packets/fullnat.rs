@@ -83,7 +83,12 @@ fn requests(kind: Kind) -> Vec<Row> {
         to("a VLAN tag", HERE, &packet.clone().tagged(&[VLAN]), stack),
         to("no record of a flow", HERE, &request(kind), other).with(&first),
         to("no payload", HERE, &packet.clone().payload(b""), other),
-        to("an odd length", HERE, &packet.clone().payload(b"odd"), other),
+        to(
+            "an odd length",
+            HERE,
+            &packet.clone().payload(b"odd"),
+            other,
+        ),
         to(
             "a wrong checksum stays wrong by as much",
             HERE,
@@ -142,7 +147,10 @@ fn moved(kind: Kind) -> [Step; 2] {
 
 fn known_flows(kind: Kind) -> Vec<Row> {
     let packet = request(kind);
-    let open: Vec<Step> = served(kind, HERE).into_iter().chain([opened(kind)]).collect();
+    let open: Vec<Step> = served(kind, HERE)
+        .into_iter()
+        .chain([opened(kind)])
+        .collect();
     let goes_to = |description: &str, steps: &[Step], packet: &Packet, host: Host| {
         let sent = translated(kind, packet, host).routed(Port::Back, host);
         row(kind, description, packet, Verdict::ForwardOther)
@@ -182,8 +190,13 @@ fn known_flows(kind: Kind) -> Vec<Row> {
         let syn = packet.clone().flags(SYN);
         let ended_and_moved = [ended.as_slice(), &moved(kind)].concat();
         rows.extend([
-            goes_to("a SYN of a closed connection", &ended_and_moved, &syn, Host::Other)
-                .with(&written),
+            goes_to(
+                "a SYN of a closed connection",
+                &ended_and_moved,
+                &syn,
+                Host::Other,
+            )
+            .with(&written),
             goes_to(
                 "a late packet of a closed connection",
                 &ended_and_moved,
@@ -214,10 +227,22 @@ fn replies(kind: Kind) -> Vec<Row> {
     let (other, stack) = (Verdict::ReplyOther, Verdict::ReplyStackTranslated);
     let mut rows = vec![
         back("a reply", &reply, other).with(&[]),
-        back("a reply that refuses", &reply.clone().flags(RST | ACK), other),
-        back("a reply with a VLAN tag", &reply.clone().tagged(&[VLAN]), stack),
+        back(
+            "a reply that refuses",
+            &reply.clone().flags(RST | ACK),
+            other,
+        ),
+        back(
+            "a reply with a VLAN tag",
+            &reply.clone().tagged(&[VLAN]),
+            stack,
+        ),
         back("a reply with one hop left", &reply.clone().ttl(1), stack),
-        back("a reply's wrong checksum", &reply.clone().checksum_off_by(7), other),
+        back(
+            "a reply's wrong checksum",
+            &reply.clone().checksum_off_by(7),
+            other,
+        ),
         back("a reply later than the timeout", &reply, other).after([Step::Age]),
         from_elsewhere(kind, Host::ColdClient, None),
         from_elsewhere(kind, Host::NearClient, Some(Port::Back)),
@@ -262,8 +287,14 @@ fn strangers(kind: Kind) -> Vec<Row> {
     };
     vec![
         untouched("to another port", &reply.clone().to(next)),
-        untouched("from another backend", &reply.clone().from(kind.backend(Host::Other))),
-        untouched("from another port", &reply.clone().from(kind.at(HERE, 8002))),
+        untouched(
+            "from another backend",
+            &reply.clone().from(kind.backend(Host::Other)),
+        ),
+        untouched(
+            "from another port",
+            &reply.clone().from(kind.at(HERE, 8002)),
+        ),
         untouched("to the client itself", &reply.to(kind.client())),
     ]
 }
@@ -272,7 +303,17 @@ fn strangers(kind: Kind) -> Vec<Row> {
 fn nth(kind: Kind, n: u32) -> Packet {
     let address: IpAddr = match kind.family {
         Family::V4 => [10, 1, (n >> 16) as u8, (n >> 8) as u8].into(),
-        Family::V6 => [0x2001, 0xdb8, 0xc, 0, 0, 0, (n >> 16) as u16, (n >> 8) as u16].into(),
+        Family::V6 => [
+            0x2001,
+            0xdb8,
+            0xc,
+            0,
+            0,
+            0,
+            (n >> 16) as u16,
+            (n >> 8) as u16,
+        ]
+        .into(),
     };
     let client = SocketAddr::new(address, 5000 + (n & 0xff) as u16);
     request(kind).from(client).flags(SYN).payload(b"")
@@ -315,13 +356,19 @@ fn fifty_thousand_flows_to_one_backend_by_one_address() {
                 }
                 let port = sender(&output)?;
                 ensure!(port >= 1024, "port {port}");
-                ensure!(ports.insert(port), "flow {n} got port {port}, which is in use");
+                ensure!(
+                    ports.insert(port),
+                    "flow {n} got port {port}, which is in use"
+                );
             }
             let after = world.counted(Verdict::NoSnatPort, Event::SnatPortsTaken)?;
             let halves = world.memory().translations();
             println!("{kind}: {} flows, {dropped} without a port", ports.len());
             ensure!(dropped >= u64::from(TRIED - 64_512), "{dropped}");
-            ensure!(after == (before.0 + dropped, before.1 + dropped), "{after:?}");
+            ensure!(
+                after == (before.0 + dropped, before.1 + dropped),
+                "{after:?}"
+            );
             ensure!(halves == (ports.len(), ports.len()), "{halves:?}");
             // Every one of them is a flow of its own.
             for n in (0..WANTED).step_by(997) {
@@ -362,7 +409,10 @@ fn ports_of_flows_that_are_over_are_used_again() {
             let taken = vec![Event::SelectCurrent, Event::SnatPortsTaken];
             for n in 0..2 {
                 let (verdict, events) = open(world, n)?;
-                ensure!(verdict != Verdict::NoSnatPort && events == written, "{events:?}");
+                ensure!(
+                    verdict != Verdict::NoSnatPort && events == written,
+                    "{events:?}"
+                );
             }
             ensure!(open(world, 2)? == (Verdict::NoSnatPort, taken));
             world.memory().age()?;

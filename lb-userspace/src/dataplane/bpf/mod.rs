@@ -44,9 +44,17 @@ use lb_common::{backend::BackendId, layout, service::Control, verdict::Event};
 
 pub use self::object::{BENCH_PROGRAMS, KernelLog};
 use self::{
-    attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
-    listeners::Listeners, mapped::Mapped, object::Object, pins::Pins, sources::{Sources, Span},
-    tables::Tables, translations::Translations,
+    attach::Attached,
+    backends::Backends,
+    counters::CounterMaps,
+    flows::Flows,
+    listeners::Listeners,
+    mapped::Mapped,
+    object::Object,
+    pins::Pins,
+    sources::{Sources, Span},
+    tables::Tables,
+    translations::Translations,
 };
 use super::{
     Applied, Attachment, BackendEntry, Counters, Dataplane, DataplaneError, Mode, Op, Recorded,

@@ -138,7 +138,10 @@ where
     SnatAddress<A>: Pod,
 {
     fn translations(&self) -> (usize, usize) {
-        (self.translations.keys().count(), self.returns.keys().count())
+        (
+            self.translations.keys().count(),
+            self.returns.keys().count(),
+        )
     }
 
     fn use_ports(&mut self, ports: Ports) -> anyhow::Result<()> {

@@ -317,10 +317,7 @@ fn moved<T: Copy>(names: &[T], before: &[u64], after: &[u64]) -> Vec<T> {
 /// `TC_ACT_UNSPEC` -1, `TC_ACT_SHOT` 2.
 fn returned(verdict: Verdict) -> u32 {
     match verdict {
-        Verdict::NoBackend
-        | Verdict::NoNextHop
-        | Verdict::NoSnatPort
-        | Verdict::RewriteFailed => 1,
+        Verdict::NoBackend | Verdict::NoNextHop | Verdict::NoSnatPort | Verdict::RewriteFailed => 1,
         Verdict::NotOurs
         | Verdict::Fragment
         | Verdict::Malformed
