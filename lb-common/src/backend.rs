@@ -77,15 +77,20 @@ pub enum Forward {
     Ipip = 2,
     /// The same in UDP: Generic UDP Encapsulation, variant 1 (draft-ietf-intarea-gue).
     Gue = 3,
+    /// Destination and source are rewritten: replies come back to this host by themselves.
+    Fullnat = 4,
 }
 
 impl Forward {
+    pub const ALL: [Self; 5] = [Self::Nat, Self::Fullnat, Self::Dsr, Self::Ipip, Self::Gue];
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nat => "nat",
             Self::Dsr => "dsr",
             Self::Ipip => "ipip",
             Self::Gue => "gue",
+            Self::Fullnat => "fullnat",
         }
     }
 
@@ -94,12 +99,18 @@ impl Forward {
         matches!(self, Self::Ipip | Self::Gue)
     }
 
+    /// Whether a backend may listen on another port than the service.
+    pub const fn changes_ports(self) -> bool {
+        matches!(self, Self::Nat | Self::Fullnat)
+    }
+
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             0 => Some(Self::Nat),
             1 => Some(Self::Dsr),
             2 => Some(Self::Ipip),
             3 => Some(Self::Gue),
+            4 => Some(Self::Fullnat),
             _ => None,
         }
     }
@@ -117,7 +128,9 @@ pub struct Backend {
     pub state: u8,
     /// A [`Forward`].
     pub forward: u8,
-    pub padding: u16,
+    /// `fullnat`: where its source addresses stand in the family's map, and how many there are.
+    pub snat_first: u8,
+    pub snat_count: u8,
     pub address: [u32; 4],
     pub port: u16,
     pub family: u8,

@@ -39,6 +39,20 @@ pub const LOCAL_VIPS_V4: &str = "LOCAL_VIPS_V4";
 pub const LOCAL_VIPS_V6: &str = "LOCAL_VIPS_V6";
 pub const LOCAL_FLOWS_V4: &str = "LOCAL_FLOWS_V4";
 pub const LOCAL_FLOWS_V6: &str = "LOCAL_FLOWS_V6";
+/// Which sources may be a `fullnat` backend.
+pub const FULLNAT_FILTER: &str = "FULLNAT_FILTER";
+/// The source addresses of `fullnat`, and both halves of its translations.
+pub const SNAT_V4: &str = "SNAT_V4";
+pub const SNAT_V6: &str = "SNAT_V6";
+pub const TRANSLATIONS_V4: &str = "TRANSLATIONS_V4";
+pub const TRANSLATIONS_V6: &str = "TRANSLATIONS_V6";
+pub const RETURNS_V4: &str = "RETURNS_V4";
+pub const RETURNS_V6: &str = "RETURNS_V6";
+/// Reverse halves that somebody is about to take away.
+pub const RETURN_LOCKS_V4: &str = "RETURN_LOCKS_V4";
+pub const RETURN_LOCKS_V6: &str = "RETURN_LOCKS_V6";
+/// Programs that are called by others, by index.
+pub const PROGRAMS: &str = "PROGRAMS";
 pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
 pub const CLIENT_HOPS: &str = "CLIENT_HOPS";
 pub const VERDICTS: &str = "VERDICTS";
@@ -58,6 +72,17 @@ pub const FLOWS_CAPACITY: u32 = 1 << 16;
 /// Reverse entries: established, and half-open.
 pub const REVERSE_CAPACITY: u32 = 1 << 18;
 pub const REVERSE_HALF_CAPACITY: u32 = 1 << 16;
+/// Entries of [`PROGRAMS`]: what draws a port for a new flow of `fullnat`, and what opens it then.
+pub const PROGRAMS_CAPACITY: u32 = 2;
+pub const DRAW: u32 = 0;
+pub const OPEN: u32 = 1;
+/// Source addresses of one family.
+pub const SNAT_CAPACITY: u32 = 256;
+/// Translations of one family, each with two halves. The kernel takes the memory for all of them when the maps are made:
+/// 26 MiB for IPv4, 38 MiB for IPv6.
+pub const TRANSLATIONS_CAPACITY: u32 = 1 << 17;
+/// Locks of one family: one for each CPU, and the daemon's.
+pub const RETURN_LOCKS_CAPACITY: u32 = 1 << 12;
 
 /// Network namespaces whose sockets are balanced.
 pub const LOCAL_NAMESPACES_CAPACITY: u32 = 4096;

@@ -10,6 +10,7 @@
 //! | [`flow`] | what is remembered of a flow? |
 //! | [`fragment`] | which ports does a fragment without them have? |
 //! | [`local`] | what is remembered of a socket of this host? |
+//! | [`translation`] | how does `fullnat` rewrite a flow, and for how long? |
 //! | [`packet`] | where are the headers, and are they true? |
 //! | [`csum`], [`rewrite`], [`encap`] | how does a packet change on its way? |
 //! | [`answer`] | what does the load balancer say itself? |
@@ -40,6 +41,7 @@ pub mod port;
 pub mod rewrite;
 pub mod service;
 pub mod slot;
+pub mod translation;
 pub mod verdict;
 
 /// Asserts the size and alignment of a map type, and lets the daemon copy it in and out of maps.

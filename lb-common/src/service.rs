@@ -5,7 +5,7 @@
 //! entry stands in one of the [`PROBES`] places that follow its hash; the daemon leaves out nothing, because
 //! it chooses a seed for which every entry finds such a place.
 
-use crate::{address::Address, hash, map_type};
+use crate::{address::Address, hash, map_type, translation::Limits};
 
 /// Consecutive places that a lookup reads at most.
 pub const PROBES: u32 = 4;
@@ -84,12 +84,26 @@ pub struct Control {
     /// Idle timeouts in the unit of [`Seen`](crate::flow::Seen).
     pub half_open_timeout: u32,
     pub udp_timeout: u32,
+    pub tcp_timeout: u32,
     /// In which families a backend without a port of its own may answer from any: bit 0 for IPv4, bit 1 for IPv6.
     pub portless_backends: u32,
+    /// Whether there is a `fullnat` backend at all: 0 or 1.
+    pub has_fullnat: u32,
     pub padding: u32,
 }
 
-map_type!(Control, size = 40, align = 8);
+map_type!(Control, size = 48, align = 8);
+
+impl Control {
+    #[inline(always)]
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            half_open: self.half_open_timeout,
+            tcp: self.tcp_timeout,
+            udp: self.udp_timeout,
+        }
+    }
+}
 
 impl Control {
     /// Whether replies may come from every port of a backend.

@@ -63,12 +63,16 @@ named! {
         TimeExceeded = "answer_time_exceeded",
         /// More pings or errors than are answered.
         IcmpLimited = "drop_icmp_limit",
+        /// A reply of `fullnat`, rewritten, through the kernel's forwarding.
+        ReplyStackTranslated = "reply_stack_translated",
         /// For a service that has no backend to take it.
         NoBackend = "drop_no_backend",
         /// For a `dsr` backend whose MAC is not known, or whose interface is not transmitted on.
         NoNextHop = "drop_no_next_hop",
         /// Too large for a tunnel, and no way to tell its sender.
         NoRoom = "drop_too_big",
+        /// A new flow of `fullnat` that found no free port, or no room for its translation.
+        NoSnatPort = "drop_no_snat_port",
         /// The frame could not be changed; never seen.
         RewriteFailed = "drop_rewrite_failed",
         /// Leaving: nothing to do with us.
@@ -117,6 +121,16 @@ named! {
         FragmentRecorded = "fragment_recorded",
         /// They took the place of others that fragments may still come for.
         FragmentTableFull = "fragment_table_full",
+        /// A translation was written.
+        TranslationWritten = "translation_written",
+        /// It took the port of one that was over.
+        TranslationReclaimed = "translation_reclaimed",
+        /// Another CPU wrote to the same translation in the same instant. Its own is used, or the packet lost.
+        TranslationRaced = "translation_raced",
+        /// A new flow found every port it tried taken.
+        SnatPortsTaken = "snat_ports_taken",
+        /// A new flow found a port, but no room for its translation.
+        TranslationsFull = "translations_full",
         /// The kernel was asked for a next hop.
         HopAsked = "next_hop_asked",
         /// A socket of this host was connected to a backend; no packet was seen.

@@ -3,14 +3,18 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, LruHashMap},
+    maps::{Array, HashMap, LruHashMap},
 };
 use lb_common::{
     address::{Address, V4, V6},
     flow::{FlowRecord, ReverseRecord, Tuple},
-    layout::{FLOWS_CAPACITY, REVERSE_CAPACITY, REVERSE_HALF_CAPACITY},
+    layout::{
+        FLOWS_CAPACITY, RETURN_LOCKS_CAPACITY, REVERSE_CAPACITY, REVERSE_HALF_CAPACITY,
+        SNAT_CAPACITY, TRANSLATIONS_CAPACITY,
+    },
     packet::Icmp,
     service::{ListenerEntry, PLACES},
+    translation::{Return, SnatAddress, Translation},
 };
 
 pub type Flows<A> = LruHashMap<Tuple<A>, FlowRecord>;
@@ -26,10 +30,26 @@ pub trait Family: Address + Icmp {
     fn flows() -> &'static Flows<Self>;
     fn reverse_half() -> &'static Reverse<Self>;
     fn reverse() -> &'static Reverse<Self>;
+    fn snat() -> &'static Array<SnatAddress<Self>>;
+    fn translations() -> &'static HashMap<Tuple<Self>, Translation<Self>>;
+    fn returns() -> &'static HashMap<Tuple<Self>, Return<Self>>;
+    fn return_locks() -> &'static HashMap<Tuple<Self>, u32>;
 }
 
 macro_rules! family {
-    ($address:ty, $index:literal, $listeners:ident, $flows_half:ident, $flows:ident, $reverse_half:ident, $reverse:ident) => {
+    (
+        $address:ty,
+        $index:literal,
+        $listeners:ident,
+        $flows_half:ident,
+        $flows:ident,
+        $reverse_half:ident,
+        $reverse:ident,
+        $snat:ident,
+        $translations:ident,
+        $returns:ident,
+        $return_locks:ident
+    ) => {
         #[map]
         static $listeners: Array<ListenerEntry<$address>> =
             Array::with_max_entries(2 * PLACES, BPF_F_MMAPABLE);
@@ -42,6 +62,18 @@ macro_rules! family {
             LruHashMap::with_max_entries(REVERSE_HALF_CAPACITY, 0);
         #[map]
         static $reverse: Reverse<$address> = LruHashMap::with_max_entries(REVERSE_CAPACITY, 0);
+        #[map]
+        static $snat: Array<SnatAddress<$address>> =
+            Array::with_max_entries(SNAT_CAPACITY, BPF_F_MMAPABLE);
+        #[map]
+        static $translations: HashMap<Tuple<$address>, Translation<$address>> =
+            HashMap::with_max_entries(TRANSLATIONS_CAPACITY, 0);
+        #[map]
+        static $returns: HashMap<Tuple<$address>, Return<$address>> =
+            HashMap::with_max_entries(TRANSLATIONS_CAPACITY, 0);
+        #[map]
+        static $return_locks: HashMap<Tuple<$address>, u32> =
+            HashMap::with_max_entries(RETURN_LOCKS_CAPACITY, 0);
 
         impl Family for $address {
             const INDEX: usize = $index;
@@ -70,6 +102,26 @@ macro_rules! family {
             fn reverse() -> &'static Reverse<Self> {
                 &$reverse
             }
+
+            #[inline(always)]
+            fn snat() -> &'static Array<SnatAddress<Self>> {
+                &$snat
+            }
+
+            #[inline(always)]
+            fn translations() -> &'static HashMap<Tuple<Self>, Translation<Self>> {
+                &$translations
+            }
+
+            #[inline(always)]
+            fn returns() -> &'static HashMap<Tuple<Self>, Return<Self>> {
+                &$returns
+            }
+
+            #[inline(always)]
+            fn return_locks() -> &'static HashMap<Tuple<Self>, u32> {
+                &$return_locks
+            }
         }
     };
 }
@@ -81,7 +133,11 @@ family!(
     FLOWS_HALF_V4,
     FLOWS_V4,
     REVERSE_HALF_V4,
-    REVERSE_V4
+    REVERSE_V4,
+    SNAT_V4,
+    TRANSLATIONS_V4,
+    RETURNS_V4,
+    RETURN_LOCKS_V4
 );
 family!(
     V6,
@@ -90,5 +146,9 @@ family!(
     FLOWS_HALF_V6,
     FLOWS_V6,
     REVERSE_HALF_V6,
-    REVERSE_V6
+    REVERSE_V6,
+    SNAT_V6,
+    TRANSLATIONS_V6,
+    RETURNS_V6,
+    RETURN_LOCKS_V6
 );

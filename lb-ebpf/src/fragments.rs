@@ -113,7 +113,9 @@ pub fn hold<A: Family>(frame: &Frame, headers: &Headers<A>) -> bool {
     let length = headers.frame_length();
     if length > HELD_LENGTH
         || !frame.is_linear(length)
-        || frame.is_put_back() || !is_vip(&headers.tuple) {
+        || frame.is_put_back()
+        || !is_vip(&headers.tuple)
+    {
         return false;
     }
     let held = HeldFragment {

@@ -4,7 +4,6 @@ use lb_common::{
     address::{Address, V4, V6},
     encap::Tunnel,
     hash,
-    hop::Hop,
     packet::{Carries, Headers, Skip, network_layer, parse},
     rewrite::{self, End},
     service::Control,
@@ -12,7 +11,7 @@ use lb_common::{
 };
 
 use crate::{
-    answer,
+    answer::{self, Refused},
     family::Family,
     forward, fragments,
     frame::Frame,
@@ -21,17 +20,22 @@ use crate::{
     transmit::{self, Journey, Outcome},
 };
 
+/// What a program does: everything, or a step of opening a flow of `fullnat`.
+pub const ALL: u32 = 0;
+pub const DRAW: u32 = 1;
+pub const OPEN: u32 = 2;
+
 #[inline(always)]
-pub fn handle(frame: &mut Frame) -> Outcome {
+pub fn handle<const STEP: u32>(frame: &mut Frame) -> Outcome {
     let (ethertype, network) = match network_layer(frame) {
         Ok(found) => found,
         Err(skip) => return skipped(skip),
     };
     if ethertype == V4::ETHERTYPE {
-        return packet::<V4>(frame, network);
+        return packet::<V4, STEP>(frame, network);
     }
     if ethertype == V6::ETHERTYPE {
-        return packet::<V6>(frame, network);
+        return packet::<V6, STEP>(frame, network);
     }
     skipped(Skip::NotOurs)
 }
@@ -46,7 +50,7 @@ fn skipped(skip: Skip) -> Outcome {
 }
 
 #[inline(always)]
-fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
+fn packet<A: Family + Tunnel, const STEP: u32>(frame: &mut Frame, network: usize) -> Outcome {
     let mut headers: Headers<A> = match parse(frame, network) {
         Ok(headers) => headers,
         Err(skip) => return skipped(skip),
@@ -57,27 +61,55 @@ fn packet<A: Family + Tunnel>(frame: &mut Frame, network: usize) -> Outcome {
     if headers.fragment.is_part()
         && let Err(skip) = fragments::follow(&mut headers, control)
     {
-        if skip == Skip::Fragment && fragments::hold(frame, &headers) {
+        if STEP == ALL && skip == Skip::Fragment && fragments::hold(frame, &headers) {
             return Outcome::stays(Verdict::HeldFragment);
         }
         return skipped(skip);
     }
-    if let Some(pool) = steer::service(&headers.tuple, control) {
+    let pool = steer::service(&headers.tuple, control);
+    if STEP != ALL {
+        let Some(place) = pool.and_then(|pool| steer::place(&headers, pool, control)) else {
+            return Outcome::stays(Verdict::NoBackend);
+        };
+        if STEP == DRAW {
+            return forward::draw(frame, &headers, &place, control);
+        }
+        let result = forward::open(frame, &headers, &place, control);
+        return settled(frame, &headers, result, control);
+    }
+    if let Some(pool) = pool {
         if headers.carries == Carries::ECHO {
             return answer::echo(frame, &headers, control);
         }
         quoted(&headers);
-        // No closure: two programs that share it would call it, with a stack of its own.
-        return match forward::packet(frame, &headers, pool, control) {
-            Ok(outcome) => outcome,
-            Err(refused) => answer::refuse(frame, &headers, &refused, control),
-        };
+        let result = forward::packet(frame, &headers, pool, control);
+        return settled(frame, &headers, result, control);
     }
     if headers.carries == Carries::ECHO {
         return skipped(Skip::NotOurs);
     }
+    if control.has_fullnat != 0
+        && let Some(outcome) = forward::translated_reply(frame, &headers, control)
+    {
+        quoted(&headers);
+        return outcome;
+    }
     reverse::heed_direct(&headers, control);
     reply(frame, &headers, control)
+}
+
+/// No closure: programs that share one would call it, with a stack of its own.
+#[inline(always)]
+fn settled<A: Family + Tunnel>(
+    frame: &mut Frame,
+    headers: &Headers<A>,
+    result: Result<Outcome, Refused>,
+    control: &Control,
+) -> Outcome {
+    match result {
+        Ok(outcome) => outcome,
+        Err(refused) => answer::refuse(frame, headers, &refused, control),
+    }
 }
 
 #[inline(always)]
@@ -105,10 +137,5 @@ fn reply<A: Family>(frame: &mut Frame, headers: &Headers<A>, control: &Control) 
     if rewrite::endpoint(frame, headers, End::Source, record.vip, record.vip_port).is_none() {
         return Outcome::stays(Verdict::RewriteFailed);
     }
-    let verdict = if hop.kind == Hop::SAME {
-        Verdict::ReplySame
-    } else {
-        Verdict::ReplyOther
-    };
-    forward::route(frame, headers, hop, verdict)
+    forward::route(frame, headers, hop, forward::reply_verdict(hop))
 }

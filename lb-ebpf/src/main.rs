@@ -11,6 +11,7 @@
 //! | [`fragments`] | which ports does a fragment have? |
 //! | [`answer`] | what does the load balancer say itself? |
 //! | [`reverse`] | is this a reply, and what was it sent to? |
+//! | [`translations`] | which port does a flow of `fullnat` have, and whose is it? |
 //! | [`transmit`] | how does it get there? |
 //! | [`stats`] | how is it counted? |
 //! | [`frame`], [`skb`] | how is packet memory touched? |
@@ -34,6 +35,7 @@ mod reverse;
 mod skb;
 mod stats;
 mod steer;
+mod translations;
 mod transmit;
 
 use aya_ebpf::{
@@ -47,19 +49,46 @@ use crate::{frame::Frame, local::Socket, skb::Skb};
 #[xdp]
 #[inline(always)]
 pub fn shunt_xdp(ctx: XdpContext) -> u32 {
-    arrives(Frame::new(ctx))
+    arrives::<{ ingress::ALL }>(Frame::new(ctx))
 }
 
-/// The same where the kernel has frames larger than a page (5.18); one of the two is loaded.
+/// Goes on where `shunt_xdp` found no translation: draws a port, and calls `shunt_xdp_open`. A program of its own, because
+/// the verifier walks every way from each of the ports that are tried to the end.
+#[xdp]
+#[inline(always)]
+pub fn shunt_xdp_draw(ctx: XdpContext) -> u32 {
+    arrives::<{ ingress::DRAW }>(Frame::new(ctx))
+}
+
+/// Translates the packet, by what was drawn if it opens a flow.
+#[xdp]
+#[inline(always)]
+pub fn shunt_xdp_open(ctx: XdpContext) -> u32 {
+    arrives::<{ ingress::OPEN }>(Frame::new(ctx))
+}
+
+/// The same three where the kernel has frames larger than a page (5.18): programs call only their like.
 #[xdp(frags)]
 #[inline(always)]
 pub fn shunt_xdp_frags(ctx: XdpContext) -> u32 {
-    arrives(Frame::in_buffers(ctx))
+    arrives::<{ ingress::ALL }>(Frame::in_buffers(ctx))
+}
+
+#[xdp(frags)]
+#[inline(always)]
+pub fn shunt_xdp_draw_frags(ctx: XdpContext) -> u32 {
+    arrives::<{ ingress::DRAW }>(Frame::in_buffers(ctx))
+}
+
+#[xdp(frags)]
+#[inline(always)]
+pub fn shunt_xdp_open_frags(ctx: XdpContext) -> u32 {
+    arrives::<{ ingress::OPEN }>(Frame::in_buffers(ctx))
 }
 
 #[inline(always)]
-fn arrives(mut frame: Frame) -> u32 {
-    let outcome = ingress::handle(&mut frame);
+fn arrives<const STEP: u32>(mut frame: Frame) -> u32 {
+    let outcome = ingress::handle::<STEP>(&mut frame);
     let outcome = transmit::depart(&mut frame, outcome);
     stats::count(outcome.verdict);
     transmit::action(outcome)

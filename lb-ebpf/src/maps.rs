@@ -3,7 +3,7 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray},
+    maps::{Array, HashMap, PerCpuArray, ProgramArray},
 };
 use lb_common::{
     answer::budget::Budget,
@@ -12,9 +12,12 @@ use lb_common::{
     fragment::{self, FragmentEntry},
     hop,
     hop::Hop,
-    layout::{BACKENDS_CAPACITY, DEVICES_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry},
+    layout::{
+        self, BACKENDS_CAPACITY, DEVICES_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry,
+    },
     port::{Arrival, Port},
     service::{self, Control},
+    translation::Drawn,
     verdict::{Event, Verdict},
 };
 
@@ -34,6 +37,14 @@ pub static BACKENDS: Array<Backend> = Array::with_max_entries(BACKENDS_CAPACITY,
 pub static VIP_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
 #[map]
 pub static BACKEND_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
+#[map]
+pub static FULLNAT_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
+/// Of a new flow of `fullnat`.
+#[map]
+pub static DRAWN: PerCpuArray<Drawn> = PerCpuArray::with_max_entries(1, 0);
+/// Programs that go on where another ends, by the indices of [`lb_common::layout`].
+#[map]
+pub static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(layout::PROGRAMS_CAPACITY, 0);
 #[map]
 pub static FRAGMENTS: Array<FragmentEntry> =
     Array::with_max_entries(fragment::PLACES, BPF_F_MMAPABLE);

@@ -9,6 +9,7 @@
 //! A client that talks to a backend itself, by ports it used through the VIP before, is told apart by its first packet:
 //! a SYN ends the entry of a closed connection, whose backend may answer from TIME-WAIT; a UDP packet ends any entry.
 
+use aya_ebpf::maps::Array;
 use lb_common::{
     backend::{Backend, BackendId},
     filter,
@@ -33,12 +34,17 @@ pub fn reply<A: Family>(tuple: &Tuple<A>, backend: &Backend) -> Tuple<A> {
     tuple.to(A::from_words(&backend.address), port).reversed()
 }
 
-/// Whether an endpoint is perhaps a backend's; `false`: certainly not.
+/// Whether an endpoint is perhaps a backend's, by the bitmap of those; `false`: certainly not.
 #[inline(always)]
-fn may_be_backend<A: Family>(address: A, port: u16, control: &Control) -> bool {
+pub fn may_be_backend<A: Family>(
+    endpoints: &'static Array<u64>,
+    address: A,
+    port: u16,
+    control: &Control,
+) -> bool {
     let has = |port| {
         let (word, bit) = filter::position(address, port);
-        load_word(&BACKEND_FILTER, word).is_some_and(|word| filter::has(word, bit))
+        load_word(endpoints, word).is_some_and(|word| filter::has(word, bit))
     };
     has(port) || control.has_portless_backends(A::INDEX) && has(0)
 }
@@ -117,7 +123,12 @@ pub fn heed_direct<A: Family>(headers: &Headers<A>, control: &Control) -> Option
     if !headers.is_of_flow() || headers.fragment.is_later() || is_tcp && !headers.opens() {
         return None;
     }
-    if !may_be_backend(tuple.destination, tuple.destination_port, control) {
+    if !may_be_backend(
+        &BACKEND_FILTER,
+        tuple.destination,
+        tuple.destination_port,
+        control,
+    ) {
         return None;
     }
     let reply = tuple.reversed();
@@ -147,7 +158,7 @@ pub fn is_established<A: Family>(reply: &Tuple<A>) -> bool {
 #[inline(always)]
 pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<ReverseRecord<A>> {
     let tuple = &headers.tuple;
-    if !may_be_backend(tuple.source, tuple.source_port, control) {
+    if !may_be_backend(&BACKEND_FILTER, tuple.source, tuple.source_port, control) {
         return None;
     }
     if !headers.is_of_flow() {

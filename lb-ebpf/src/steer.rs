@@ -19,6 +19,13 @@ use crate::{
     stats,
 };
 
+/// `false`: nothing listens at this port by itself.
+#[inline(always)]
+pub fn may_be_service<A: Family>(address: A, port: u16) -> bool {
+    let (word, bit) = filter::position(address, port);
+    load_word(&VIP_FILTER, word).is_some_and(|word| filter::has(word, bit))
+}
+
 /// The pool that serves the destination of `tuple`, its port's own or else the whole address's; `None`: not a service.
 #[inline(always)]
 pub fn service<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<u32> {
@@ -34,8 +41,7 @@ pub fn service<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<u32> {
 /// The pool of the listener at a port of the destination.
 #[inline(always)]
 fn listener<A: Family>(tuple: &Tuple<A>, port: u16, in_use: u64) -> Option<u32> {
-    let (word, bit) = filter::position(tuple.destination, port);
-    if !filter::has(load_word(&VIP_FILTER, word)?, bit) {
+    if !may_be_service(tuple.destination, port) {
         return None;
     }
     let (half, seed) = service::half(in_use);
@@ -50,6 +56,28 @@ fn listener<A: Family>(tuple: &Tuple<A>, port: u16, in_use: u64) -> Option<u32> 
     None
 }
 
+/// Where a packet stands in its pool's table.
+pub struct Place {
+    pub slot: Slot,
+    /// Of the flow.
+    pub hash: u32,
+}
+
+/// `None` where there is no table.
+#[inline(always)]
+pub fn place<A: Family>(headers: &Headers<A>, pool: u32, control: &Control) -> Option<Place> {
+    let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
+    let tuple = &headers.tuple;
+    let hash = hash::flow(
+        control.seed,
+        tuple.source,
+        tuple.source_port,
+        tuple.destination_port,
+    );
+    let slot = slot_of(table, hash)?;
+    Some(Place { slot, hash })
+}
+
 /// The backend that takes a packet.
 pub struct Chosen {
     pub id: BackendId,
@@ -60,16 +88,9 @@ pub struct Chosen {
 
 /// `None` where nobody takes the packet.
 #[inline(always)]
-pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, control: &Control) -> Option<Chosen> {
-    let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
+pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, place: &Place) -> Option<Chosen> {
+    let Place { slot, hash } = *place;
     let tuple = &headers.tuple;
-    let hash = hash::flow(
-        control.seed,
-        tuple.source,
-        tuple.source_port,
-        tuple.destination_port,
-    );
-    let slot = slot_of(table, hash)?;
     let former = || slot_of(PoolEntry::from_word(load_word(&FORMER_POOLS, pool)?), hash);
 
     let choice = slot.choose(headers.opens(), || flows::find(tuple), former, lives);

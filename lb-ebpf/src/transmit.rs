@@ -46,11 +46,7 @@ impl Outcome {
 
     /// The same, if the packet could be changed for that.
     #[inline(always)]
-    pub const fn leaves_changed(
-        changed: Option<()>,
-        hop: &'static Hop,
-        verdict: Verdict,
-    ) -> Self {
+    pub const fn leaves_changed(changed: Option<()>, hop: &'static Hop, verdict: Verdict) -> Self {
         match changed {
             Some(()) => Self::leaves(hop, verdict),
             None => Self::stays(Verdict::RewriteFailed),
@@ -102,6 +98,7 @@ pub fn action(outcome: Outcome) -> u32 {
         Verdict::NoBackend
         | Verdict::NoNextHop
         | Verdict::NoRoom
+        | Verdict::NoSnatPort
         | Verdict::RewriteFailed
         | Verdict::HeldFragment
         | Verdict::IcmpLimited => xdp_action::XDP_DROP,

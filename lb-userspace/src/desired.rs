@@ -1,6 +1,10 @@
 //! What a configuration means: checked, defaulted, ready to act on. `config` makes it, nothing else does.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 pub use lb_common::backend::Forward;
 
@@ -29,6 +33,9 @@ pub struct DaemonSettings {
     /// Seeds table building; the same on every node of a cluster.
     pub seed: u64,
     pub timeouts: Timeouts,
+    /// Where packets of `fullnat` come from; unique. Of each family, none: from the address by which this host reaches
+    /// the backend.
+    pub snat_addresses: Vec<IpAddr>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -109,6 +109,7 @@ fn the_reference_means_what_it_says() {
             half_open: seconds(10),
             udp: seconds(60),
         },
+        snat_addresses: Vec::new(),
     };
     assert_eq!(
         example("shunt.toml"),
@@ -141,7 +142,7 @@ fn the_reference_shows_the_defaults() {
 #[test]
 fn the_reference_with_every_key() {
     let text = fs::read_to_string(directory().join("shunt.toml")).unwrap();
-    let keys = ["http", "table_size", "port", "host"];
+    let keys = ["http", "snat_addresses", "table_size", "port", "host"];
     let text = keys.iter().fold(text, |text, key| {
         let comment = format!("# {key} = ");
         assert_eq!(text.matches(&comment).count(), 1, "{key}");
@@ -149,6 +150,8 @@ fn the_reference_with_every_key() {
     });
     let desired = config::parse("shunt.toml", &text).unwrap();
     assert_eq!(desired.daemon.http, Some("127.0.0.1:9470".parse().unwrap()));
+    let sources = ["192.0.2.20", "2001:db8::20"].map(|text| text.parse().unwrap());
+    assert_eq!(desired.daemon.snat_addresses, sources);
     let service = &desired.services[0];
     assert_eq!(service.table_size, Some(4093));
     let check = Check::Http {

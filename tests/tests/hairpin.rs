@@ -141,7 +141,10 @@ fn a_backend_is_served_by_itself() {
         socket.send_to(b"who", vip(family, PORT)).unwrap();
         let mut buffer = [0; 64];
         let (length, from) = socket.recv_from(&mut buffer).unwrap();
-        assert_eq!((&buffer[..length], from), (&b"b1 who"[..], vip(family, PORT)));
+        assert_eq!(
+            (&buffer[..length], from),
+            (&b"b1 who"[..], vip(family, PORT))
+        );
     }
     assert_eq!(event(&daemon, "local_sent"), 2);
 }
@@ -227,7 +230,10 @@ fn nothing_listens() {
     assert_eq!(topology.lb.packets("eth0").unwrap(), quiet);
     let after = topology.lb.packets("port1").unwrap();
     // Four questions with their answers, neighbours, and the checks of b1.
-    assert!(after.received - before.received < 200, "{before:?} {after:?}");
+    assert!(
+        after.received - before.received < 200,
+        "{before:?} {after:?}"
+    );
 }
 
 #[test]

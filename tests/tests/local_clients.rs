@@ -173,9 +173,7 @@ fn a_socket_that_is_not_connected_stays_with_its_backend() {
     let config = config(&topology);
     let mut daemon = Daemon::start(&topology.lb, &config).unwrap();
     for family in Family::BOTH {
-        let sockets: Vec<UdpSocket> = (0..60)
-            .map(|_| unconnected(&topology.lb, family))
-            .collect();
+        let sockets: Vec<UdpSocket> = (0..60).map(|_| unconnected(&topology.lb, family)).collect();
         let ask = |socket: &UdpSocket| exchange(socket, vip(family, PORT)).0;
         let before: Vec<String> = sockets.iter().map(ask).collect();
         let names: BTreeSet<&String> = before.iter().collect();
@@ -242,9 +240,7 @@ fn a_socket_that_is_not_connected_leaves_a_dead_backend() {
     }
     let mut daemon = Daemon::start(&topology.lb, &config).unwrap();
     let sockets = Family::BOTH.map(|family| {
-        let sockets: Vec<UdpSocket> = (0..20)
-            .map(|_| unconnected(&topology.lb, family))
-            .collect();
+        let sockets: Vec<UdpSocket> = (0..20).map(|_| unconnected(&topology.lb, family)).collect();
         (family, sockets)
     });
     let ask = || -> BTreeSet<String> {
@@ -321,13 +317,14 @@ fn other_namespaces_are_left_alone() {
         .address("lo", &["10.99.0.1/32", "fd00:99::1/128"])
         .unwrap();
     let listen = Family::BOTH.map(|family| vip(family, PORT));
-    let _own = Protocol::BOTH.map(|protocol| {
-        Server::start(&other, protocol, "its own", &listen).unwrap()
-    });
+    let _own =
+        Protocol::BOTH.map(|protocol| Server::start(&other, protocol, "its own", &listen).unwrap());
     let daemon = Daemon::start(&topology.lb, &config(&topology)).unwrap();
     for protocol in Protocol::BOTH {
         for family in Family::BOTH {
-            let name = Client::new(&other).ask(protocol, vip(family, PORT)).unwrap();
+            let name = Client::new(&other)
+                .ask(protocol, vip(family, PORT))
+                .unwrap();
             assert_eq!(name, "its own");
         }
     }
@@ -427,7 +424,10 @@ fn not_where_the_configuration_says_no() {
     daemon.run().unwrap();
     let status = daemon.wait_ready().unwrap();
     let (cgroup, reason) = clients(&status);
-    assert_eq!((cgroup, reason), (&Value::Null, &"local_clients = false".into()));
+    assert_eq!(
+        (cgroup, reason),
+        (&Value::Null, &"local_clients = false".into())
+    );
     assert_eq!(
         line(&topology, &daemon),
         "clients on this host: not balanced: local_clients = false"
@@ -455,8 +455,15 @@ fn without_cgroup_v2_the_rest_works_and_it_says_so() {
     let (cgroup, reason) = clients(&status);
     assert!(cgroup.is_null(), "{status:#}");
     let reason = reason.as_str().unwrap();
-    assert!(reason.contains("no cgroup v2 file system is mounted"), "{reason}");
-    assert!(daemon.log().contains("clients on this host are not balanced"));
+    assert!(
+        reason.contains("no cgroup v2 file system is mounted"),
+        "{reason}"
+    );
+    assert!(
+        daemon
+            .log()
+            .contains("clients on this host are not balanced")
+    );
     for family in Family::BOTH {
         let client = Client::new(&topology.client);
         client.ask(Protocol::Tcp, vip(family, PORT)).unwrap();

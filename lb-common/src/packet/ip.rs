@@ -6,7 +6,7 @@ use super::{Fragment, Packet, PacketMut, Skip};
 use crate::{
     address::{Address, V4, V6},
     csum::Delta,
-    flow::{TCP, UDP},
+    flow::{TCP, Tuple, UDP},
     rewrite::{self, End},
 };
 
@@ -40,6 +40,13 @@ pub trait IpHeader: Address {
         network: usize,
         end: End,
         address: Self,
+        change: Delta,
+    ) -> Option<()>;
+    /// [`rewrite::addresses`] in this family's header.
+    fn replace_addresses<P: PacketMut>(
+        packet: &mut P,
+        network: usize,
+        to: &Tuple<Self>,
         change: Delta,
     ) -> Option<()>;
 }
@@ -90,6 +97,16 @@ impl IpHeader for V4 {
         change: Delta,
     ) -> Option<()> {
         rewrite::address::<_, _, V4_LENGTH>(packet, network, end, address, change)
+    }
+
+    #[inline(always)]
+    fn replace_addresses<P: PacketMut>(
+        packet: &mut P,
+        network: usize,
+        to: &Tuple<Self>,
+        change: Delta,
+    ) -> Option<()> {
+        rewrite::addresses::<_, _, V4_LENGTH>(packet, network, to, change)
     }
 }
 
@@ -188,5 +205,15 @@ impl IpHeader for V6 {
         change: Delta,
     ) -> Option<()> {
         rewrite::address::<_, _, V6_LENGTH>(packet, network, end, address, change)
+    }
+
+    #[inline(always)]
+    fn replace_addresses<P: PacketMut>(
+        packet: &mut P,
+        network: usize,
+        to: &Tuple<Self>,
+        change: Delta,
+    ) -> Option<()> {
+        rewrite::addresses::<_, _, V6_LENGTH>(packet, network, to, change)
     }
 }

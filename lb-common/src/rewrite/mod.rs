@@ -1,4 +1,4 @@
-//! How a packet changes on its way: one end's address and port, the TTL, the MACs.
+//! How a packet changes on its way: addresses and ports of one end or both, the TTL, the MACs.
 
 mod quote;
 
@@ -7,7 +7,7 @@ pub use quote::{Patch, endpoint as quoted_endpoint};
 use crate::{
     address::Address,
     csum::Delta,
-    flow::TCP,
+    flow::{TCP, Tuple},
     packet::{Carries, Headers, Icmp, PacketMut, Word},
 };
 
@@ -85,24 +85,80 @@ pub fn endpoint<A: Icmp, P: PacketMut>(
     let (old_address, old_port) = headers.end(end);
     let addresses = Delta::default().replace(old_address.sum(), address.sum());
     A::replace_address(packet, headers.network, end, address, addresses)?;
+    let both = addresses.replace(u32::from(old_port), u32::from(port));
+    ports(packet, headers, both, &[(end, port)])
+}
+
+/// The same for both ends, in one pass over each header.
+#[inline(always)]
+pub fn endpoints<A: Icmp, P: PacketMut>(
+    packet: &mut P,
+    headers: &Headers<A>,
+    to: &Tuple<A>,
+) -> Option<()> {
+    if headers.carries == Carries::QUOTE {
+        let Tuple {
+            source,
+            source_port,
+            destination,
+            destination_port,
+            ..
+        } = *to;
+        quote::endpoint(packet, headers, End::Source, source, source_port)?;
+        return quote::endpoint(
+            packet,
+            headers,
+            End::Destination,
+            destination,
+            destination_port,
+        );
+    }
+    let from = &headers.tuple;
+    let addresses = Delta::default()
+        .replace(from.source.sum(), to.source.sum())
+        .replace(from.destination.sum(), to.destination.sum());
+    A::replace_addresses(packet, headers.network, to, addresses)?;
+    let all = addresses
+        .replace(u32::from(from.source_port), u32::from(to.source_port))
+        .replace(
+            u32::from(from.destination_port),
+            u32::from(to.destination_port),
+        );
+    let new = [
+        (End::Source, to.source_port),
+        (End::Destination, to.destination_port),
+    ];
+    ports(packet, headers, all, &new)
+}
+
+/// Replaces ports; `change` is what all that is replaced does to the transport layer's checksum.
+#[inline(always)]
+fn ports<A, P: PacketMut, const N: usize>(
+    packet: &mut P,
+    headers: &Headers<A>,
+    change: Delta,
+    new: &[(End, u16); N],
+) -> Option<()> {
     if headers.fragment.is_later() {
-        // The first one has the port, and the checksum over all of them.
+        // The first one has the ports, and the checksum over all of them.
         return Some(());
     }
-
-    let both = addresses.replace(u32::from(old_port), u32::from(port));
     if headers.tuple.protocol == TCP {
         let mut tcp = packet.view_mut::<18>(headers.transport)?;
-        tcp.store(TCP_CHECKSUM, both.apply(tcp.load(TCP_CHECKSUM)));
-        tcp.store(end.port_offset(), port);
+        tcp.store(TCP_CHECKSUM, change.apply(tcp.load(TCP_CHECKSUM)));
+        for &(end, port) in new {
+            tcp.store(end.port_offset(), port);
+        }
         return Some(());
     }
     let mut udp = packet.view_mut::<8>(headers.transport)?;
     let checksum: u16 = udp.load(UDP_CHECKSUM);
     if checksum != 0 {
-        udp.store(UDP_CHECKSUM, both.apply_udp(checksum));
+        udp.store(UDP_CHECKSUM, change.apply_udp(checksum));
     }
-    udp.store(end.port_offset(), port);
+    for &(end, port) in new {
+        udp.store(end.port_offset(), port);
+    }
     Some(())
 }
 
@@ -120,6 +176,23 @@ pub fn address<A: Address + Word, P: PacketMut, const N: usize>(
         ip.store(offset, change.apply(ip.load(offset)));
     }
     ip.store(end.address_offset::<A>(), address);
+    Some(())
+}
+
+/// The same for both addresses.
+#[inline(always)]
+pub fn addresses<A: Address + Word, P: PacketMut, const N: usize>(
+    packet: &mut P,
+    network: usize,
+    to: &Tuple<A>,
+    change: Delta,
+) -> Option<()> {
+    let mut ip = packet.view_mut::<N>(network)?;
+    if let Some(offset) = A::CHECKSUM_OFFSET {
+        ip.store(offset, change.apply(ip.load(offset)));
+    }
+    ip.store(A::SOURCE_OFFSET, to.source);
+    ip.store(A::DESTINATION_OFFSET, to.destination);
     Some(())
 }
 

@@ -3,10 +3,12 @@
 //! | module | what it does to the packet |
 //! |---|---|
 //! | [`nat`] | rewrites its destination; replies come back through here |
+//! | [`fullnat`] | rewrites its destination and its source; replies come to us by themselves |
 //! | [`dsr`] | rewrites its MAC |
 //! | [`tunnel`] | puts it into another packet: `ipip` and `gue` |
 
 mod dsr;
+mod fullnat;
 mod nat;
 mod tunnel;
 
@@ -23,6 +25,8 @@ use lb_common::{
     verdict::Verdict,
 };
 
+pub use fullnat::{draw, open, reply as translated_reply};
+
 use crate::{
     answer::Refused,
     family::Family,
@@ -36,6 +40,7 @@ use crate::{
 const DSR: u8 = Forward::Dsr as u8;
 const IPIP: u8 = Forward::Ipip as u8;
 const GUE: u8 = Forward::Gue as u8;
+const FULLNAT: u8 = Forward::Fullnat as u8;
 
 #[inline(always)]
 pub fn packet<A: Family + Tunnel>(
@@ -45,7 +50,19 @@ pub fn packet<A: Family + Tunnel>(
     control: &Control,
 ) -> Result<Outcome, Refused> {
     let client_port = u16::from_be(headers.tuple.source_port);
-    let Some(chosen) = steer::backend(headers, pool, control) else {
+    let place = steer::place(headers, pool, control);
+    if control.has_fullnat != 0
+        && let Some(place) = &place
+        && let Some(outcome) = fullnat::forward(frame, headers, place, control)
+    {
+        return outcome;
+    }
+    // No closure, as it would become a function with a stack of its own.
+    let chosen = match &place {
+        Some(place) => steer::backend(headers, pool, place),
+        None => None,
+    };
+    let Some(chosen) = chosen else {
         debug!(
             frame.ctx(),
             "pool {}: no backend for the client at port {}", pool, client_port
@@ -67,6 +84,8 @@ pub fn packet<A: Family + Tunnel>(
             tunnel::forward::<A, V4>(frame, headers, &chosen, control)
         }
         IPIP | GUE => tunnel::forward::<A, V6>(frame, headers, &chosen, control),
+        // It owns no slot any more, and only flows that have a translation are still its own.
+        FULLNAT => Ok(Outcome::stays(Verdict::NoBackend)),
         _ => nat::forward(frame, headers, &chosen, control),
     }
 }
@@ -78,6 +97,16 @@ fn verdict(hop: &Hop) -> Verdict {
         Verdict::ForwardSame
     } else {
         Verdict::ForwardOther
+    }
+}
+
+/// The same for a way to a client.
+#[inline(always)]
+pub fn reply_verdict(hop: &Hop) -> Verdict {
+    if hop.kind == Hop::SAME {
+        Verdict::ReplySame
+    } else {
+        Verdict::ReplyOther
     }
 }
 

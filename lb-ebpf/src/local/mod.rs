@@ -150,7 +150,10 @@ impl<A: Local> Call<A> {
         if backend.family != A::FAMILY {
             return refuse();
         }
-        let peer = Endpoint::new(A::from_words(&backend.address), backend.port_for(self.vip.port));
+        let peer = Endpoint::new(
+            A::from_words(&backend.address),
+            backend.port_for(self.vip.port),
+        );
         let key = SocketPeer::new(self.cookie, peer);
         if A::vips().get_ptr(&key).is_none() {
             // A full map forgets the socket that was used least; it would be told its backend's name.

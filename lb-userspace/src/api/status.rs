@@ -89,4 +89,6 @@ pub struct PoolStatus {
 pub struct FlowStatus {
     /// Flows that are exceptions to their slot.
     pub recorded: u64,
+    /// Flows of `fullnat`.
+    pub translated: u64,
 }

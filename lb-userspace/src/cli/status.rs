@@ -51,6 +51,9 @@ fn human(status: &Status) -> String {
         text += &format!("\n{}\n{}\n", headline(service), backends(service));
     }
     text += &format!("\nrecorded flows: {}\n", status.flows.recorded);
+    if status.flows.translated > 0 {
+        text += &format!("translated flows: {}\n", status.flows.translated);
+    }
     text += &counters("packets", &status.verdicts);
     text += &local_clients(status);
     text

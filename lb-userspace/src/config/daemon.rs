@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use super::{duration, field::Field, report::Mistake, section::Section, text};
+use super::{duration, field::Field, report::Mistake, section::Section, snat, text};
 use crate::desired::{DaemonSettings, Redirect, Timeouts, XdpMode};
 
 const SOCKET: &str = "/run/shunt/shunt.sock";
@@ -65,6 +65,7 @@ fn settings(daemon: &mut Section) -> DaemonSettings {
             .optional("seed")
             .and_then(|field| field.whole(0..=u64::MAX))
             .unwrap_or(default.seed),
+        snat_addresses: snat::addresses(daemon),
         timeouts: timeouts(daemon),
     }
 }
@@ -81,6 +82,7 @@ fn defaults() -> DaemonSettings {
         pin_dir: PathBuf::from(PIN_DIR),
         seed: 0,
         timeouts: TIMEOUTS,
+        snat_addresses: Vec::new(),
     }
 }
 

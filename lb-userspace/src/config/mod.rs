@@ -7,7 +7,7 @@
 //! | `syntax` | why is this no TOML? |
 //! | `section`, `field` | what stands under a key, and is it of the right kind? |
 //! | `address`, `duration`, `text` | is this one value usable? |
-//! | `daemon`, `service`, `backend`, `health` | what does this table mean? |
+//! | `daemon`, `snat`, `service`, `backend`, `health` | what does this table mean? |
 //! | `soundness` | does a service make sense in itself? |
 //! | `conflicts`, `claims` | do all services go together, and who listens where? |
 
@@ -23,6 +23,7 @@ mod health;
 mod report;
 mod section;
 mod service;
+mod snat;
 mod soundness;
 mod suggest;
 mod syntax;
@@ -85,6 +86,7 @@ fn read(mut root: Section, report: &Report) -> Desired {
     let services = service::all(&mut root);
     root.finish();
     conflicts::check(&services, report);
+    snat::check(&daemon.snat_addresses, &services, report);
     Desired {
         daemon,
         services: services.into_iter().map(Service::settings).collect(),

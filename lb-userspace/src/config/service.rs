@@ -160,10 +160,7 @@ fn is_prime(number: u32) -> bool {
 fn forward(section: &mut Section) -> Forward {
     section
         .optional("forward")
-        .and_then(|field| {
-            let words = [Forward::Nat, Forward::Dsr, Forward::Ipip, Forward::Gue];
-            field.word(&words.map(|word| (word.name(), word)), &["fullnat"])
-        })
+        .and_then(|field| field.word(&Forward::ALL.map(|word| (word.name(), word)), &[]))
         .unwrap_or(Forward::Nat)
 }
 

@@ -114,10 +114,10 @@ fn unserved(forward: Forward, place: &Place, found: String, expected: String, re
     report.add(place, Mistake::new(found, expected).help(help));
 }
 
-/// Only `nat` changes ports: otherwise the backend listens where the clients think that the VIP does.
+/// Where ports are not changed, the backend listens where the clients think that the VIP does.
 fn kept_ports(service: &Service, report: &Report) {
     let forward = service.forward;
-    if forward == Forward::Nat {
+    if forward.changes_ports() {
         return;
     }
     for backend in &service.backends {

@@ -14,6 +14,7 @@
 //! | [`writer`] | what does the datapath hold, and who changes it? |
 //! | [`probes`] | which backends are being checked? |
 //! | [`hops`] | did routes, neighbours or interfaces change? |
+//! | [`shortages`] | has `fullnat` run out of ports or room? |
 //! | [`handle`] | how do other tasks ask? |
 //! | [`status`] | what is there to see? |
 
@@ -23,6 +24,7 @@ mod ids;
 mod pools;
 mod probes;
 mod service;
+mod shortages;
 mod state;
 mod status;
 mod tables;
@@ -39,7 +41,7 @@ use self::{probes::Probes, service::Member, state::State, writer::Writer};
 use crate::{
     api::Status,
     dataplane::{Attachments, Dataplane, DataplaneError, Recorded},
-    desired::Desired,
+    desired::{Desired, Forward},
     health::{Event, Health, Transition},
     probe::task::Observation,
 };
@@ -59,6 +61,7 @@ pub struct Controller<D> {
     attachments: Attachments,
     /// The last walk over the recorded flows, and when it was.
     walk: (Instant, Recorded),
+    shortages: shortages::Watch,
     /// Why the last write failed; it is tried again.
     error: Option<String>,
 }
@@ -87,6 +90,7 @@ impl<D: Dataplane> Controller<D> {
             commands,
             attachments,
             walk,
+            shortages: shortages::Watch::default(),
             error: None,
         };
         controller.write(now)?;
@@ -197,7 +201,8 @@ impl<D: Dataplane> Controller<D> {
 
     /// In this order: what the walk does not find named, nothing can name again, because slots moved on before it.
     fn try_keep_house(&mut self, now: Instant) -> Result<(), DataplaneError> {
-        let is_busy = self.writer.is_moving()
+        let is_busy = self.lacks_room(now)?
+            || self.writer.is_moving()
             || self.error.is_some()
             || self.state.has_left_over(self.writer.applied());
         let (walked, _) = self.walk;
@@ -212,6 +217,18 @@ impl<D: Dataplane> Controller<D> {
         let state = &self.state;
         self.writer
             .step(&recorded, now, |pool| state.transition(pool))
+    }
+
+    /// Whether new flows of `fullnat` found no room lately. Says so, and what to do.
+    fn lacks_room(&mut self, now: Instant) -> Result<bool, DataplaneError> {
+        let mut services = self.state.desired.services.iter();
+        if !services.any(|service| service.forward == Forward::Fullnat) {
+            return Ok(false);
+        }
+        let counted = self.writer.dataplane().shortages()?;
+        let (told, lacks_room) = self.shortages.look(now, counted);
+        told.log();
+        Ok(lacks_room)
     }
 
     /// What is recorded, as of a walk not older than `age`.
@@ -236,7 +253,10 @@ impl<D: Dataplane> Controller<D> {
     fn follow_namespaces(&mut self) {
         if let Err(error) = self.writer.dataplane().follow_namespaces() {
             let error = format!("{:#}", anyhow::Error::from(error));
-            tracing::warn!(error, "new clients behind bridges may not be balanced yet; trying again");
+            tracing::warn!(
+                error,
+                "new clients behind bridges may not be balanced yet; trying again"
+            );
         }
     }
 

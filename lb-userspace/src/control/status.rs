@@ -10,7 +10,10 @@ use super::{
     state::State,
 };
 use crate::{
-    api::{BackendStatus, FlowStatus, InterfaceStatus, LocalClientsStatus, PoolStatus, ServiceStatus, Status},
+    api::{
+        BackendStatus, FlowStatus, InterfaceStatus, LocalClientsStatus, PoolStatus, ServiceStatus,
+        Status,
+    },
     dataplane::{Applied, Attachment, Attachments, Counters, LocalClients, Recorded},
 };
 
@@ -45,6 +48,7 @@ pub fn status(
             .collect(),
         flows: FlowStatus {
             recorded: recorded.flows,
+            translated: recorded.translations,
         },
         verdicts: named(&counters.verdicts),
         events: named(&counters.events),

@@ -39,6 +39,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
                 half_open: Duration::from_secs(10),
                 udp: Duration::from_secs(30),
             },
+            snat_addresses: Vec::new(),
         },
         services: vec![ServiceSettings {
             name: "web".into(),

@@ -1,12 +1,13 @@
 //! A datapath in memory, which can be told to fail.
 
-use super::{Applied, Counters, Dataplane, DataplaneError, Op, Recorded};
+use super::{Applied, Counters, Dataplane, DataplaneError, Op, Recorded, Shortages};
 
-/// Holds what was applied; `recorded` and `failures` are the test's to set.
+/// Holds what was applied; `recorded`, `shortages` and `failures` are the test's to set.
 #[derive(Debug, Default)]
 pub struct FakeDataplane {
     pub applied: Applied,
     pub recorded: Recorded,
+    pub shortages: Shortages,
     /// Every operation that took effect, in order.
     pub log: Vec<Op>,
     /// How many of the next operations fail.
@@ -45,6 +46,10 @@ impl Dataplane for FakeDataplane {
 
     fn follow_namespaces(&mut self) -> Result<(), DataplaneError> {
         Ok(())
+    }
+
+    fn shortages(&self) -> Result<Shortages, DataplaneError> {
+        Ok(self.shortages)
     }
 
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError> {

@@ -200,12 +200,23 @@ impl Applied {
     }
 }
 
-/// Which slots and backends recorded flows still name; idle flows are not among them.
+/// Which slots and backends recorded and translated flows still name; idle flows are not among them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Recorded {
     pub flows: u64,
     pub slots: BTreeSet<(PoolId, u32)>,
     pub backends: BTreeSet<BackendId>,
+    /// Flows of `fullnat`. Their backends are among the others.
+    pub translations: u64,
+}
+
+/// New flows of `fullnat` that were dropped since the maps were made, by what they did not find.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Shortages {
+    /// A free port of a source address, towards their backend.
+    pub ports: u64,
+    /// Room for their translation.
+    pub translations: u64,
 }
 
 /// Packets and bytes since the maps were made.
@@ -262,6 +273,7 @@ pub trait Dataplane: Send {
     fn heed_interfaces(&mut self) -> Result<(), DataplaneError>;
     /// Finds out which network namespaces are behind the configured bridges by now.
     fn follow_namespaces(&mut self) -> Result<(), DataplaneError>;
+    fn shortages(&self) -> Result<Shortages, DataplaneError>;
     /// Makes the datapath ask the kernel for next hops again.
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError>;
 }

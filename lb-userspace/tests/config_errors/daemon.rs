@@ -18,7 +18,7 @@ shunt.toml:1:1: service: found nothing, expected one or more tables `[[service]]
                 r#"["eth0"]
 interface = "eth1""#,
             )],
-            r"shunt.toml:3:1: daemon.interface: found an unknown key, expected one of bridges, http, interfaces, local_clients, pin_dir, redirect, seed, socket, timeouts, xdp_mode
+            r"shunt.toml:3:1: daemon.interface: found an unknown key, expected one of bridges, http, interfaces, local_clients, pin_dir, redirect, seed, snat_addresses, socket, timeouts, xdp_mode
   help: did you mean `interfaces`?",
         ),
         (
@@ -99,6 +99,30 @@ bridges = []"#,
             "an interface twice",
             &[(r#"["eth0"]"#, r#"["eth0", "eth0"]"#)],
             r#"shunt.toml:2:23: daemon.interfaces[#2]: found "eth0" for the second time, expected each interface once"#,
+        ),
+        (
+            "source addresses that are no list",
+            &[(
+                r#"["eth0"]"#,
+                r#"["eth0"]
+snat_addresses = "192.0.2.20""#,
+            )],
+            r#"shunt.toml:3:18: daemon.snat_addresses: found "192.0.2.20", expected a list of addresses, such as ["192.0.2.20", "2001:db8::20"]
+  help: write ["192.0.2.20"]"#,
+        ),
+        (
+            "source addresses that are none",
+            &[(
+                r#"["eth0"]"#,
+                r#"["eth0"]
+snat_addresses = ["192.0.2.20:80", "eth0", "127.0.0.1", "fe80::1", "192.0.2.20", "192.0.2.20"]"#,
+            )],
+            r#"shunt.toml:3:19: daemon.snat_addresses[#1]: found "192.0.2.20:80", expected an IP address without a port, such as "192.0.2.20" or "2001:db8::20"
+  help: every port from 1024 up is used
+shunt.toml:3:36: daemon.snat_addresses[#2]: found "eth0", expected an IP address without a port, such as "192.0.2.20" or "2001:db8::20"
+shunt.toml:3:44: daemon.snat_addresses[#3]: found 127.0.0.1, expected an address that backends can send their replies to
+shunt.toml:3:57: daemon.snat_addresses[#4]: found fe80::1, expected an address that backends can send their replies to
+shunt.toml:3:82: daemon.snat_addresses[#6]: found 192.0.2.20 for the second time, expected each address once"#,
         ),
         (
             "an interface whose name is too long",

@@ -160,13 +160,20 @@ interfaces = ["eth0"]
   help: did you mean "udp"?"#,
         ),
         (
-            "a forward mode to come",
-            &[(
-                r#"protocol = "udp""#,
-                r#"protocol = "udp"
+            "translated, but no address of the family to send from",
+            &[
+                (
+                    r#"interfaces = ["eth0"]"#,
+                    r#"interfaces = ["eth0"]
+snat_addresses = ["2001:db8::20"]"#,
+                ),
+                (
+                    r#"protocol = "udp""#,
+                    r#"protocol = "udp"
 forward = "fullnat""#,
-            )],
-            r#"shunt.toml:25:11: service[dns].forward: found "fullnat", which is not supported yet, expected "nat", "dsr", "ipip" or "gue""#,
+                ),
+            ],
+            r#"shunt.toml:24:11: service[dns].listen[#1]: found 192.0.2.53:53, but no IPv4 address to send from, expected one in daemon.snat_addresses, such as "192.0.2.20""#,
         ),
         (
             "another port where ports are kept",

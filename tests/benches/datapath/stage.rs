@@ -218,6 +218,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
             half_open: TIMEOUT,
             udp: TIMEOUT,
         },
+        snat_addresses: Vec::new(),
     }
 }
 

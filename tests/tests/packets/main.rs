@@ -13,6 +13,7 @@
 //! | [`icmp`] | pings, and errors about flows |
 //! | [`ports`] | whole addresses, and backends that keep the client's port |
 //! | [`reply`] | a backend's packets, arriving and leaving |
+//! | [`fullnat`] | flows both of whose ends are translated, and their replies |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
     clippy::unwrap_used,
@@ -23,6 +24,7 @@
 
 mod forward;
 mod fragments;
+mod fullnat;
 mod headers;
 mod icmp;
 mod large;
@@ -42,7 +44,7 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 12] = [
+    let topics: [fn(Kind) -> Vec<Row>; 13] = [
         forward::rows,
         stays::rows,
         headers::rows,
@@ -55,6 +57,7 @@ fn rows() -> Vec<Row> {
         icmp::rows,
         vlan::rows,
         large::rows,
+        fullnat::rows,
     ];
     topics
         .iter()

@@ -4,15 +4,15 @@
 use std::net::IpAddr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, UdpHeader};
-use lb_common::{backend::Forward, encap, hash, slot::Slot, verdict::Verdict};
+use lb_common::{backend::Forward, encap, slot::Slot, verdict::Verdict};
 
 use crate::{
     forward::request,
     support::{
+        flow,
         packet::{ETHERNET, Packet, SYN, VLAN},
-        plan::{CLIENT_PORT, Family, Host, Kind, Port, VIP_PORT},
+        plan::{Family, Host, Kind, Port},
         row::{Row, Step},
-        world::SEED,
     },
 };
 
@@ -236,7 +236,7 @@ pub fn wrap(
     } else {
         40 + usize::from(u16::from_be_bytes([inner[4], inner[5]]))
     };
-    let hash = flow_hash(kind);
+    let hash = flow::hash(kind.client());
     let is_gue = forward == Forward::Gue;
     let entropy = if is_gue { 0 } else { hash };
     let source: IpAddr = match outer {
@@ -310,23 +310,4 @@ fn link_length(frame: &[u8]) -> usize {
         end += 4;
     }
     end
-}
-
-/// Which bits spread a flow is no one's business: the datapath's own hash says it.
-fn flow_hash(kind: Kind) -> u32 {
-    let (client_port, vip_port) = (CLIENT_PORT.to_be(), VIP_PORT.to_be());
-    match kind.client().ip() {
-        IpAddr::V4(ip) => {
-            let client = u32::from_ne_bytes(ip.octets());
-            hash::flow(SEED, client, client_port, vip_port)
-        }
-        IpAddr::V6(ip) => {
-            let octets = ip.octets();
-            let client: [u32; 4] = std::array::from_fn(|i| {
-                let word = &octets[4 * i..4 * i + 4];
-                u32::from_ne_bytes([word[0], word[1], word[2], word[3]])
-            });
-            hash::flow(SEED, client, client_port, vip_port)
-        }
-    }
 }

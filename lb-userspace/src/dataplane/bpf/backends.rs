@@ -15,20 +15,24 @@ use lb_common::{
     service::Control,
 };
 
-use super::{filters, mapped::Mapped, wire};
+use super::{filters, mapped::Mapped, sources::Span, wire};
 use crate::{address::Endpoint, dataplane::BackendEntry, desired::Protocol};
 
 #[derive(Debug)]
 pub struct Backends {
     entries: Mapped<Backend>,
+    /// Those whose replies pass here.
     filter: Mapped<u64>,
+    /// Those whose replies are sent here.
+    fullnat_filter: Mapped<u64>,
 }
 
 impl Backends {
-    pub fn new(entries: &MapData, filter: &MapData) -> io::Result<Self> {
+    pub fn new(entries: &MapData, filter: &MapData, fullnat_filter: &MapData) -> io::Result<Self> {
         Ok(Self {
             entries: Mapped::new(entries)?,
             filter: Mapped::new(filter)?,
+            fullnat_filter: Mapped::new(fullnat_filter)?,
         })
     }
 
@@ -52,19 +56,31 @@ impl Backends {
         self.entries.load(id.index()).id != id
     }
 
-    pub fn put(&mut self, control: &Mapped<Control>, id: BackendId, backend: &BackendEntry) {
+    /// `sources` are for `fullnat` alone.
+    pub fn put(
+        &mut self,
+        control: &Mapped<Control>,
+        id: BackendId,
+        backend: &BackendEntry,
+        sources: Span,
+    ) {
         let state = match backend.state {
             BackendState::Alive => Backend::ALIVE,
             BackendState::Down => Backend::DOWN,
         };
         let forward = backend.forward as u8;
-        if backend.forward == Forward::Nat {
-            filters::add(&self.filter, backend.address);
+        let filter = match backend.forward {
+            Forward::Nat => Some(&self.filter),
+            Forward::Fullnat => Some(&self.fullnat_filter),
+            Forward::Dsr | Forward::Ipip | Forward::Gue => None,
+        };
+        if let Some(filter) = filter {
+            filters::add(filter, backend.address);
             portless(control).fetch_or(portless_bit(backend.address), Ordering::AcqRel);
         }
         if !self.is_new(id) {
-            // Both in one store.
-            let word = u32::from_ne_bytes([state, forward, 0, 0]);
+            // All in one store.
+            let word = u32::from_ne_bytes([state, forward, sources.first, sources.count]);
             self.word(id, offset_of!(Backend, state), word);
             return;
         }
@@ -73,7 +89,8 @@ impl Backends {
             id: BackendId::NONE,
             state,
             forward,
-            padding: 0,
+            snat_first: sources.first,
+            snat_count: sources.count,
             address,
             port: wire::port(backend.address),
             family,
@@ -93,13 +110,15 @@ impl Backends {
         // The id stays, so that the next one in this place gets another generation.
         self.word(id, offset_of!(Backend, state), 0);
         let left = self.read();
-        let replying = left
-            .values()
-            .filter(|backend| backend.forward == Forward::Nat)
-            .map(|backend| backend.address);
-        let bits = replying.clone().map(portless_bit).fold(0, |a, b| a | b);
+        let by = |forward| {
+            let of = left.values().filter(move |entry| entry.forward == forward);
+            of.map(|entry| entry.address)
+        };
+        let replying = by(Forward::Nat).chain(by(Forward::Fullnat));
+        let bits = replying.map(portless_bit).fold(0, |a, b| a | b);
         portless(control).store(bits, Ordering::Release);
-        filters::keep_only(&self.filter, replying);
+        filters::keep_only(&self.filter, by(Forward::Nat));
+        filters::keep_only(&self.fullnat_filter, by(Forward::Fullnat));
     }
 
     fn word(&self, id: BackendId, offset: usize, value: u32) {

@@ -46,6 +46,10 @@ impl CounterMaps {
         })
     }
 
+    pub fn event(&self, event: Event) -> anyhow::Result<u64> {
+        total(&self.events, event.index())
+    }
+
     fn traffic(&self, id: BackendId) -> anyhow::Result<Traffic> {
         let mut sum = Traffic::default();
         for entry in self.traffic.get(&id.index(), 0)?.iter() {

@@ -1,36 +1,26 @@
 //! Walks the recorded flows: which still matter, and which have been idle for too long.
 
-use std::os::fd::AsFd as _;
-
-use anyhow::{Context as _, bail};
-use aya::{
-    Pod,
-    maps::{HashMap, Map, MapData},
-};
+use anyhow::Context as _;
+use aya::{Pod, maps::Map};
 use lb_common::{
     address::{Address, V4, V6},
     flow::{FlowRecord, Seen, Tuple, UDP},
     hash,
 };
 
-use super::batch;
+use super::hash_table::HashTable;
 use crate::{
     dataplane::{PoolId, Recorded},
     desired::Timeouts,
 };
+
+type Records<A> = HashTable<Tuple<A>, FlowRecord>;
 
 /// A family's recorded flows.
 #[derive(Debug)]
 struct Family<A> {
     half: Records<A>,
     established: Records<A>,
-}
-
-/// One table, for single entries and for all of them.
-#[derive(Debug)]
-struct Records<A> {
-    single: HashMap<MapData, Tuple<A>, FlowRecord>,
-    all: MapData,
 }
 
 #[derive(Debug)]
@@ -116,48 +106,38 @@ where
 {
     fn sweep(&mut self, limits: Limits, survey: &mut Survey<'_>) -> anyhow::Result<()> {
         // Half-open first: a promotion inserts before it removes, so no flow is missed.
-        self.half.sweep(limits.half_open, limits.udp, survey)?;
-        self.established.sweep(limits.tcp, limits.udp, survey)
+        sweep(&mut self.half, limits.half_open, limits.udp, survey)?;
+        sweep(&mut self.established, limits.tcp, limits.udp, survey)
     }
 }
 
-impl<A: Address> Records<A>
+fn sweep<A: Address>(
+    records: &mut Records<A>,
+    tcp: u32,
+    udp: u32,
+    survey: &mut Survey<'_>,
+) -> anyhow::Result<()>
 where
     Tuple<A>: Pod,
 {
-    fn new(map: Map) -> anyhow::Result<Self> {
-        let Map::LruHashMap(map) = map else {
-            bail!("recorded flows are in no LRU hash map: {map:?}");
-        };
-        let all = MapData::from_fd(map.fd().as_fd().try_clone_to_owned()?)?;
-        let single = HashMap::try_from(Map::LruHashMap(map))?;
-        Ok(Self { single, all })
-    }
-
-    fn sweep(&mut self, tcp: u32, udp: u32, survey: &mut Survey<'_>) -> anyhow::Result<()> {
-        let now = now();
-        let is_idle = |tuple: &Tuple<A>, record: &FlowRecord| {
-            let limit = if tuple.protocol == UDP { udp } else { tcp };
-            record.seen.is_older(now, limit)
-        };
-        let entries: Vec<(Tuple<A>, FlowRecord)> =
-            batch::entries(&self.all).context("reading the recorded flows")?;
-        for (tuple, record) in entries {
-            // Looked up again before it is forgotten: it may have moved meanwhile.
-            if is_idle(&tuple, &record)
-                && self
-                    .single
-                    .get(&tuple, 0)
-                    .is_ok_and(|again| is_idle(&tuple, &again))
-            {
-                // Gone already is just as well.
-                let _ = self.single.remove(&tuple);
-                continue;
-            }
-            survey.note(&tuple, &record);
+    let now = now();
+    let is_idle = |tuple: &Tuple<A>, record: &FlowRecord| {
+        let limit = if tuple.protocol == UDP { udp } else { tcp };
+        record.seen.is_older(now, limit)
+    };
+    for (tuple, record) in records.all().context("reading the recorded flows")? {
+        // Looked up again before it is forgotten: it may have moved meanwhile.
+        if is_idle(&tuple, &record)
+            && records
+                .get(&tuple)
+                .is_some_and(|again| is_idle(&tuple, &again))
+        {
+            records.remove(&tuple);
+            continue;
         }
-        Ok(())
+        survey.note(&tuple, &record);
     }
+    Ok(())
 }
 
 /// `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` reads it.

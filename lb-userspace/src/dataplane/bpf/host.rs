@@ -1,6 +1,6 @@
-//! What the host says of its interfaces and of forwarding.
+//! What the host says of its interfaces, ports and forwarding.
 
-use std::{fs, io};
+use std::{ffi::CStr, fs, io, net::IpAddr};
 
 const SIOCETHTOOL: libc::c_ulong = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 3;
@@ -86,4 +86,57 @@ pub fn forwarding_off() -> Vec<&'static str> {
             fs::read_to_string(path).is_ok_and(|value| value.trim() == "0")
         })
         .collect()
+}
+
+/// The first and the last port that the host takes for its own connections.
+pub fn local_ports() -> io::Result<(u16, u16)> {
+    // Of IPv6 as well, in spite of its name.
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
+    let mut words = text.split_whitespace().map(str::parse);
+    match (words.next(), words.next()) {
+        (Some(Ok(first)), Some(Ok(last))) => Ok((first, last)),
+        _ => Err(io::Error::other(format!(
+            "net.ipv4.ip_local_port_range is {text:?}"
+        ))),
+    }
+}
+
+/// The interface that has an address.
+pub fn interface_of(address: IpAddr) -> Option<String> {
+    nix::ifaddrs::getifaddrs().ok()?.find_map(|entry| {
+        let storage = entry.address?;
+        let found: IpAddr = match (storage.as_sockaddr_in(), storage.as_sockaddr_in6()) {
+            (Some(v4), _) => v4.ip().into(),
+            (_, Some(v6)) => v6.ip().into(),
+            (None, None) => return None,
+        };
+        (found == address).then_some(entry.interface_name)
+    })
+}
+
+/// The name of an interface that is there.
+pub fn name(index: u32) -> Option<String> {
+    let mut buffer = [0; libc::IF_NAMESIZE];
+    // SAFETY: room for the longest name there can be.
+    let name = unsafe { libc::if_indextoname(index, buffer.as_mut_ptr()) };
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: the kernel wrote a C string.
+    let name = unsafe { CStr::from_ptr(name) };
+    Some(name.to_str().ok()?.to_owned())
+}
+
+/// A switch `net.ipv4.conf.INTERFACE.NAME`; `all` is an interface, too.
+pub fn conf(interface: &str, name: &str) -> io::Result<u8> {
+    let text = fs::read_to_string(conf_path(interface, name))?;
+    text.trim().parse().map_err(io::Error::other)
+}
+
+pub fn set_conf(interface: &str, name: &str, value: u8) -> io::Result<()> {
+    fs::write(conf_path(interface, name), value.to_string())
+}
+
+fn conf_path(interface: &str, name: &str) -> String {
+    format!("/proc/sys/net/ipv4/conf/{interface}/{name}")
 }

@@ -9,8 +9,9 @@
 //! | [`interfaces`] | which interface is a frame of, and how does it leave by one? |
 //! | [`local`], [`namespaces`], [`bridges`] | which sockets does it see, and which of them are balanced? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
-//! | [`flows`], [`counters`], [`fragments`] | what do the programs tell? |
-//! | [`mapped`], [`batch`], [`wire`], [`netlink`], [`host`] | how are maps, addresses and the host read? |
+//! | [`flows`], [`translations`], [`counters`], [`fragments`] | what do the programs tell? |
+//! | [`sources`], [`own_sources`] | where do packets of `fullnat` come from, and how does the kernel take them? |
+//! | [`mapped`], [`hash_table`], [`batch`], [`wire`], [`netlink`], [`host`] | how are maps, addresses and the host read? |
 
 mod attach;
 mod backends;
@@ -20,6 +21,7 @@ mod counters;
 mod filters;
 mod flows;
 mod fragments;
+mod hash_table;
 mod host;
 mod interfaces;
 mod kernel;
@@ -30,11 +32,14 @@ mod mapped;
 mod namespaces;
 mod netlink;
 mod object;
+mod own_sources;
 mod pins;
 mod qdisc;
 mod refusal;
 mod regions;
+mod sources;
 mod tables;
+mod translations;
 mod wire;
 
 use std::{fmt, mem::offset_of, sync::atomic::Ordering};
@@ -45,19 +50,33 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
-use lb_common::{layout, service::Control};
+use lb_common::{backend::BackendId, layout, service::Control, verdict::Event};
 
 use self::{
-    attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
-    interfaces::Interfaces, listeners::Listeners, local::Local, mapped::Mapped,
-    namespaces::Namespaces, object::Object, pins::Pins, tables::Tables,
+    attach::Attached,
+    backends::Backends,
+    counters::CounterMaps,
+    flows::Flows,
+    interfaces::Interfaces,
+    listeners::Listeners,
+    local::Local,
+    mapped::Mapped,
+    namespaces::Namespaces,
+    object::Object,
+    pins::Pins,
+    sources::{Sources, Span},
+    tables::Tables,
+    translations::Translations,
 };
 pub use self::{
     fragments::Fragments,
     object::{BENCH_PROGRAMS, KernelLog},
 };
-use super::{Applied, Attachments, Counters, Dataplane, DataplaneError, Mode, Op, Recorded};
-use crate::desired::DaemonSettings;
+use super::{
+    Applied, Attachments, BackendEntry, Counters, Dataplane, DataplaneError, Mode, Op, Recorded,
+    Shortages,
+};
+use crate::desired::{DaemonSettings, Forward};
 
 /// The datapath in the kernel. It stays when this value goes, unless [`Self::detach`] is called.
 pub struct BpfDataplane {
@@ -70,7 +89,11 @@ pub struct BpfDataplane {
     listeners: Listeners,
     tables: Tables,
     backends: Backends,
+    sources: Sources,
+    /// Whether the kernel was made to take packets from its own addresses.
+    accepts_own_sources: bool,
     flows: Flows,
+    translations: Translations,
     counters: CounterMaps,
     fragments: Option<Fragments>,
 }
@@ -123,6 +146,13 @@ impl BpfDataplane {
         let backends = Backends::new(
             &object.take_array(layout::BACKENDS)?,
             &object.take_array(layout::BACKEND_FILTER)?,
+            &object.take_array(layout::FULLNAT_FILTER)?,
+        )?;
+        let sources = Sources::new(
+            &object.take_array(layout::SNAT_V4)?,
+            &object.take_array(layout::SNAT_V6)?,
+            &settings.snat_addresses,
+            &settings.interfaces,
         )?;
         let flows = Flows::new(
             [
@@ -130,6 +160,19 @@ impl BpfDataplane {
                 object.take_map(layout::FLOWS_V4)?,
                 object.take_map(layout::FLOWS_HALF_V6)?,
                 object.take_map(layout::FLOWS_V6)?,
+            ],
+            &settings.timeouts,
+        )?;
+        let translations = Translations::new(
+            [
+                object.take_map(layout::TRANSLATIONS_V4)?,
+                object.take_map(layout::RETURNS_V4)?,
+                object.take_map(layout::RETURN_LOCKS_V4)?,
+            ],
+            [
+                object.take_map(layout::TRANSLATIONS_V6)?,
+                object.take_map(layout::RETURNS_V6)?,
+                object.take_map(layout::RETURN_LOCKS_V6)?,
             ],
             &settings.timeouts,
         )?;
@@ -150,7 +193,7 @@ impl BpfDataplane {
             tracing::info!(pins = %settings.pin_dir.display(), "took over the running datapath");
         }
         warn_of_forwarding();
-        Ok(Self {
+        let mut dataplane = Self {
             object,
             pins: pins.clone(),
             attached,
@@ -160,10 +203,59 @@ impl BpfDataplane {
             listeners,
             tables,
             backends,
+            sources,
+            accepts_own_sources: false,
             flows,
+            translations,
             counters,
             fragments,
-        })
+        };
+        if dataplane.has_fullnat() {
+            dataplane.refresh_sources();
+        }
+        Ok(dataplane)
+    }
+
+    fn put(&mut self, id: BackendId, backend: &BackendEntry) -> anyhow::Result<()> {
+        if self.backends.is_new(id) {
+            self.counters.reset(id)?;
+        }
+        let mut span = Span::default();
+        if backend.forward == Forward::Fullnat {
+            self.set_fullnat(true);
+            span = self.span(backend);
+        }
+        self.backends.put(&self.control, id, backend, span);
+        Ok(())
+    }
+
+    /// Where the source addresses towards a backend are.
+    fn span(&mut self, backend: &BackendEntry) -> Span {
+        if backend.address.ip.is_ipv4() && !self.accepts_own_sources {
+            own_sources::accept(&self.pins, &self.attached);
+            self.accepts_own_sources = true;
+        }
+        self.sources.towards(backend.address.ip)
+    }
+
+    /// Routes may have changed, or the configured addresses.
+    fn refresh_sources(&mut self) {
+        for (id, backend) in self.backends.read() {
+            if backend.forward == Forward::Fullnat {
+                let span = self.span(&backend);
+                self.backends.put(&self.control, id, &backend, span);
+            }
+        }
+    }
+
+    fn has_fullnat(&self) -> bool {
+        self.control.load(0).has_fullnat != 0
+    }
+
+    fn set_fullnat(&self, is_used: bool) {
+        self.control
+            .word32(0, offset_of!(Control, has_fullnat))
+            .store(is_used.into(), Ordering::Release);
     }
 
     /// Where it is attached, and how.
@@ -201,6 +293,7 @@ impl BpfDataplane {
     pub fn detach(self) -> anyhow::Result<()> {
         local::detach(&self.pins);
         attach::detach(&self.pins, &self.attached);
+        own_sources::restore(&self.pins);
         self.pins.remove().context("removing the pins")
     }
 }
@@ -217,15 +310,14 @@ impl Dataplane for BpfDataplane {
 
     fn apply(&mut self, op: &Op) -> Result<(), DataplaneError> {
         match op {
-            Op::PutBackend { id, backend } => {
-                if self.backends.is_new(*id) {
-                    self.counters
-                        .reset(*id)
-                        .map_err(|error| DataplaneError::kernel("resetting counters", error))?;
-                }
-                self.backends.put(&self.control, *id, backend);
+            Op::PutBackend { id, backend } => self
+                .put(*id, backend)
+                .map_err(|error| DataplaneError::kernel("resetting counters", error))?,
+            Op::RemoveBackend { id } => {
+                self.backends.remove(&self.control, *id);
+                let mut left = self.backends.read().into_values();
+                self.set_fullnat(left.any(|backend| backend.forward == Forward::Fullnat));
             }
-            Op::RemoveBackend { id } => self.backends.remove(&self.control, *id),
             Op::WriteTable { pool, slots } => self.tables.write(*pool, slots)?,
             Op::StepSlots { pool, slots } => self.tables.step(*pool, slots)?,
             Op::ForgetFormer { pool } => self.tables.forget_former(*pool),
@@ -238,9 +330,15 @@ impl Dataplane for BpfDataplane {
     fn recorded(&mut self) -> Result<Recorded, DataplaneError> {
         let seed = self.control.load(0).seed;
         let tables = &self.tables;
-        self.flows
+        let failed = |error| DataplaneError::kernel("walking the recorded flows", error);
+        let mut recorded = self
+            .flows
             .sweep(seed, |pool| tables.size(pool))
-            .map_err(|error| DataplaneError::kernel("walking the recorded flows", error))
+            .map_err(failed)?;
+        if self.has_fullnat() {
+            self.translations.sweep(&mut recorded).map_err(failed)?;
+        }
+        Ok(recorded)
     }
 
     fn counters(&self) -> Result<Counters, DataplaneError> {
@@ -270,7 +368,21 @@ impl Dataplane for BpfDataplane {
             .map_err(|error| DataplaneError::kernel("looking behind bridges", error))
     }
 
+    fn shortages(&self) -> Result<Shortages, DataplaneError> {
+        let count = |event| {
+            let count = self.counters.event(event);
+            count.map_err(|error| DataplaneError::kernel("reading counters", error))
+        };
+        Ok(Shortages {
+            ports: count(Event::SnatPortsTaken)?,
+            translations: count(Event::TranslationsFull)?,
+        })
+    }
+
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError> {
+        if self.has_fullnat() {
+            self.refresh_sources();
+        }
         self.control
             .word32(0, offset_of!(Control, hop_epoch))
             .fetch_add(1, Ordering::AcqRel);
@@ -290,15 +402,12 @@ fn configure(control: &mut Mapped<Control>, settings: &DaemonSettings, is_adopte
     } else {
         words.seed = seed;
     }
-    words.half_open_timeout = flows::units(settings.timeouts.half_open);
-    words.udp_timeout = flows::units(settings.timeouts.udp);
+    let limits = translations::limits(&settings.timeouts);
     for (offset, value) in [
         (offset_of!(Control, seed), words.seed),
-        (
-            offset_of!(Control, half_open_timeout),
-            words.half_open_timeout,
-        ),
-        (offset_of!(Control, udp_timeout), words.udp_timeout),
+        (offset_of!(Control, half_open_timeout), limits.half_open),
+        (offset_of!(Control, tcp_timeout), limits.tcp),
+        (offset_of!(Control, udp_timeout), limits.udp),
     ] {
         control.word32(0, offset).store(value, Ordering::Release);
     }

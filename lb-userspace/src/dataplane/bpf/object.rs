@@ -3,7 +3,7 @@
 use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Map, MapData},
+    maps::{Map, MapData, ProgramArray},
     programs::{CgroupSockAddr, ProgramType, SchedClassifier, Xdp},
     sys::{BpfHelper, is_helper_supported},
 };
@@ -50,10 +50,42 @@ const PINNED: &[&str] = &[
     layout::LOCAL_VIPS_V6,
     layout::LOCAL_FLOWS_V4,
     layout::LOCAL_FLOWS_V6,
+    layout::PROGRAMS,
+    layout::FULLNAT_FILTER,
+    layout::SNAT_V4,
+    layout::SNAT_V6,
+    layout::TRANSLATIONS_V4,
+    layout::TRANSLATIONS_V6,
+    layout::RETURNS_V4,
+    layout::RETURNS_V6,
+    layout::RETURN_LOCKS_V4,
+    layout::RETURN_LOCKS_V6,
 ];
 
-/// The XDP program for frames that may lie in several buffers, and the one that kernels before 5.18 take.
-const XDP: [&str; 2] = ["shunt_xdp_frags", "shunt_xdp"];
+/// An XDP program, those that it calls, and where it finds them.
+#[derive(Clone, Copy)]
+struct XdpPrograms {
+    name: &'static str,
+    called: [(u32, &'static str); 2],
+}
+
+/// For frames that may lie in several buffers, and those that kernels before 5.18 take.
+const XDP: [XdpPrograms; 2] = [
+    XdpPrograms {
+        name: "shunt_xdp_frags",
+        called: [
+            (layout::DRAW, "shunt_xdp_draw_frags"),
+            (layout::OPEN, "shunt_xdp_open_frags"),
+        ],
+    },
+    XdpPrograms {
+        name: "shunt_xdp",
+        called: [
+            (layout::DRAW, "shunt_xdp_draw"),
+            (layout::OPEN, "shunt_xdp_open"),
+        ],
+    },
+];
 
 /// How much the programs say; what they do not say costs nothing, because the verifier removes it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, PartialOrd, clap::ValueEnum)]
@@ -91,11 +123,26 @@ impl Object {
             .load(PROGRAMS)
             .context("loading the maps (this needs root, or CAP_BPF and CAP_NET_ADMIN)")?;
         let xdp = load_xdp(&mut ebpf).context("the kernel refused the XDP program")?;
+        let mut programs: ProgramArray<_> = ebpf
+            .take_map(layout::PROGRAMS)
+            .context("the programs have no map of programs")?
+            .try_into()?;
+        for (index, name) in xdp.called {
+            let called: &mut Xdp = program(&mut ebpf, name)?.try_into()?;
+            called
+                .load()
+                .with_context(|| format!("the kernel refused the program {name}"))?;
+            // Its pin keeps what it holds.
+            programs.set(index, called.fd()?, 0)?;
+        }
         let egress: &mut SchedClassifier = program(&mut ebpf, "shunt_egress")?.try_into()?;
         egress
             .load()
             .context("the kernel refused the tc egress program")?;
-        Ok(Self { ebpf, xdp })
+        Ok(Self {
+            ebpf,
+            xdp: xdp.name,
+        })
     }
 
     pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
@@ -132,14 +179,14 @@ impl Object {
 }
 
 /// The first that the kernel takes.
-fn load_xdp(ebpf: &mut Ebpf) -> anyhow::Result<&'static str> {
+fn load_xdp(ebpf: &mut Ebpf) -> anyhow::Result<XdpPrograms> {
     let [large, plain] = XDP;
-    let xdp: &mut Xdp = program(ebpf, large)?.try_into()?;
+    let xdp: &mut Xdp = program(ebpf, large.name)?.try_into()?;
     let Err(error) = xdp.load() else {
         return Ok(large);
     };
     let error = anyhow!(error);
-    let xdp: &mut Xdp = program(ebpf, plain)?.try_into()?;
+    let xdp: &mut Xdp = program(ebpf, plain.name)?.try_into()?;
     xdp.load()?;
     // Had it been anything but frames in several buffers, both would have been refused.
     tracing::debug!(
@@ -151,11 +198,8 @@ fn load_xdp(ebpf: &mut Ebpf) -> anyhow::Result<&'static str> {
 
 /// Whether the program of a refused call may say why. The verifier removes what would, where it may not.
 fn can_set_errno() -> bool {
-    is_helper_supported(
-        ProgramType::CgroupSockAddr,
-        BpfHelper::BPF_FUNC_set_retval,
-    )
-    .unwrap_or(false)
+    is_helper_supported(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_set_retval)
+        .unwrap_or(false)
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut aya::programs::Program> {

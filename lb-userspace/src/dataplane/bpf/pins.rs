@@ -8,6 +8,8 @@ use std::{
 use anyhow::{Context as _, bail};
 use lb_common::layout;
 
+/// How directories start that keep what a switch was.
+const SWITCH: &str = "sysctl";
 const BPF_FS_MAGIC: libc::c_long = 0xcafe_4a11;
 
 /// The directory of a shunt's pins, on a bpffs.
@@ -67,6 +69,29 @@ impl Pins {
     /// A directory that says of an interface that we made its clsact qdisc: a bpffs holds no files of other kinds.
     pub fn qdisc(&self, interface: u32) -> PathBuf {
         self.root.join(format!("clsact-{interface}"))
+    }
+
+    /// Keeps the value that a switch of an interface had. The first one stays.
+    pub fn keep_switch(&self, interface: u32, switch: &str, value: u8) -> io::Result<()> {
+        let kept = |(index, name, _): &(u32, String, u8)| *index == interface && name == switch;
+        if self.kept_switches().iter().any(kept) {
+            return Ok(());
+        }
+        let name = format!("{SWITCH}-{interface}-{switch}-{value}");
+        fs::create_dir(self.root.join(name))
+    }
+
+    /// The interface's index, the switch, and its value before.
+    pub fn kept_switches(&self) -> Vec<(u32, String, u8)> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let mut words = name.strip_prefix(SWITCH)?.strip_prefix('-')?.split('-');
+                let (index, switch, value) = (words.next()?, words.next()?, words.next()?);
+                Some((index.parse().ok()?, switch.to_owned(), value.parse().ok()?))
+            })
+            .collect()
     }
 
     /// Whether a daemon before this one left its maps.

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`plan`] | who has which address, and behind which interface? |
 //! | [`packet`], [`icmp`] | what are a packet's bytes? |
+//! | [`flow`] | what does the datapath derive from a flow? |
 //! | [`row`] | what is sent, and what has to become of it? |
 //! | [`world`], [`namespace`] | where do the programs run, and what do their maps hold? |
 //! | [`pinned`] | what do the programs count and remember? |
 //! | [`report`], [`oracle`] | how do two frames differ, and may they? |
 
+pub mod flow;
 pub mod icmp;
 pub mod namespace;
 pub mod oracle;

@@ -167,7 +167,8 @@ impl Parts {
             || offset == hops
             || self.is_v4 && header_checksum.contains(&offset)
             || self.addresses().contains(&offset)
-            || !self.is_later && (self.checksum().contains(&offset) || self.may_change_behind(offset))
+            || !self.is_later
+                && (self.checksum().contains(&offset) || self.may_change_behind(offset))
     }
 
     /// Where the transport layer's checksum is.

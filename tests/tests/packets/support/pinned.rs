@@ -18,6 +18,7 @@ use lb_common::{
     fragment::{self, FragmentEntry},
     layout,
     port::{Arrival, Port},
+    translation::{Ports, Return, Side, SnatAddress, Translation},
     verdict::{Event, Verdict},
 };
 
@@ -75,9 +76,15 @@ pub struct Memory {
     fragments: Fragments,
 }
 
-struct Tables<A> {
+struct Tables<A>
+where
+    SnatAddress<A>: Pod,
+{
     flows: [HashMap<MapData, Tuple<A>, FlowRecord>; 2],
     reverse: [HashMap<MapData, Tuple<A>, ReverseRecord<A>>; 2],
+    translations: HashMap<MapData, Tuple<A>, Translation<A>>,
+    returns: HashMap<MapData, Tuple<A>, Return<A>>,
+    snat: Array<MapData, SnatAddress<A>>,
 }
 
 impl Memory {
@@ -92,6 +99,9 @@ impl Memory {
                     hash(pins, layout::REVERSE_HALF_V4)?,
                     hash(pins, layout::REVERSE_V4)?,
                 ],
+                translations: plain_hash(pins, layout::TRANSLATIONS_V4)?,
+                returns: plain_hash(pins, layout::RETURNS_V4)?,
+                snat: Array::try_from(Map::Array(open(pins, layout::SNAT_V4)?))?,
             },
             v6: Tables {
                 flows: [
@@ -102,6 +112,9 @@ impl Memory {
                     hash(pins, layout::REVERSE_HALF_V6)?,
                     hash(pins, layout::REVERSE_V6)?,
                 ],
+                translations: plain_hash(pins, layout::TRANSLATIONS_V6)?,
+                returns: plain_hash(pins, layout::RETURNS_V6)?,
+                snat: Array::try_from(Map::Array(open(pins, layout::SNAT_V6)?))?,
             },
             fragments: Fragments::open(pins)?,
         })
@@ -120,16 +133,45 @@ impl Memory {
         self.v4.age()?;
         self.v6.age()
     }
+
+    /// How many forward and reverse halves of translations there are.
+    pub fn translations(&self) -> (usize, usize) {
+        let (v4, v6) = (self.v4.translations(), self.v6.translations());
+        (v4.0 + v6.0, v4.1 + v6.1)
+    }
+
+    /// Leaves no ports to source addresses but these.
+    pub fn use_ports(&mut self, ports: Ports) -> anyhow::Result<()> {
+        self.v4.use_ports(ports)?;
+        self.v6.use_ports(ports)
+    }
 }
 
 impl<A: Address> Tables<A>
 where
     Tuple<A>: Pod,
     ReverseRecord<A>: Pod,
+    Translation<A>: Pod,
+    Return<A>: Pod,
+    SnatAddress<A>: Pod,
 {
+    fn translations(&self) -> (usize, usize) {
+        (
+            self.translations.keys().count(),
+            self.returns.keys().count(),
+        )
+    }
+
+    fn use_ports(&mut self, ports: Ports) -> anyhow::Result<()> {
+        let address = self.snat.get(&0, 0)?.address;
+        Ok(self.snat.set(0, SnatAddress { address, ports }, 0)?)
+    }
+
     fn clear(&mut self) -> anyhow::Result<()> {
         self.flows.iter_mut().try_for_each(clear)?;
-        self.reverse.iter_mut().try_for_each(clear)
+        self.reverse.iter_mut().try_for_each(clear)?;
+        clear(&mut self.translations)?;
+        clear(&mut self.returns)
     }
 
     fn age(&mut self) -> anyhow::Result<()> {
@@ -140,7 +182,20 @@ where
         for map in &mut self.reverse {
             update(map, |record| ReverseRecord { seen, ..record })?;
         }
-        Ok(())
+        update(&mut self.translations, |record| Translation {
+            client: Side {
+                seen,
+                ..record.client
+            },
+            ..record
+        })?;
+        update(&mut self.returns, |record| Return {
+            backend: Side {
+                seen,
+                ..record.backend
+            },
+            ..record
+        })
     }
 }
 
@@ -195,6 +250,10 @@ fn update<K: Pod, V: Pod>(
 
 fn hash<K: Pod, V: Pod>(pins: &Path, name: &str) -> anyhow::Result<HashMap<MapData, K, V>> {
     Ok(HashMap::try_from(Map::LruHashMap(open(pins, name)?))?)
+}
+
+fn plain_hash<K: Pod, V: Pod>(pins: &Path, name: &str) -> anyhow::Result<HashMap<MapData, K, V>> {
+    Ok(HashMap::try_from(Map::HashMap(open(pins, name)?))?)
 }
 
 fn open(pins: &Path, name: &str) -> anyhow::Result<MapData> {

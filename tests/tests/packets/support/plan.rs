@@ -279,6 +279,11 @@ pub fn own(port: Port, family: Family) -> IpAddr {
     address(family, port as u8, 1)
 }
 
+/// Where packets of `fullnat` come from.
+pub fn snat(family: Family) -> IpAddr {
+    address(family, Port::Back as u8, 200)
+}
+
 fn address(family: Family, subnet: u8, host: u8) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::new(198, 18, subnet, host).into(),

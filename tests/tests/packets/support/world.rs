@@ -19,7 +19,7 @@ use lb_common::{
 use lb_userspace::{
     address::Endpoint,
     dataplane::{
-        BackendEntry, Dataplane as _, Listener, Op,
+        BackendEntry, Dataplane as _, Listener, Op, Recorded,
         bpf::{BpfDataplane, KernelLog},
     },
     desired::{DaemonSettings, Forward, Protocol, Redirect, Timeouts, XdpMode},
@@ -30,7 +30,7 @@ use shunt_tests::needs;
 use super::{
     namespace,
     pinned::{self, Counters, Memory},
-    plan::{self, Host, Kind, Port},
+    plan::{self, Family, Host, Kind, Port},
     report,
     row::{Program, Row, Step},
 };
@@ -309,6 +309,30 @@ impl World {
         })
     }
 
+    /// Runs the XDP program alone, and looks at nothing but what it returns.
+    pub fn send(&mut self, port: Port, input: &[u8]) -> anyhow::Result<(u32, Vec<u8>)> {
+        self.run_xdp(port, input, 0)
+    }
+
+    /// What was counted so far under a verdict, and under an event.
+    pub fn counted(&self, verdict: Verdict, event: Event) -> anyhow::Result<(u64, u64)> {
+        let counts = self.counters.read()?;
+        Ok((
+            counts.verdicts[verdict.index() as usize],
+            counts.events[event.index() as usize],
+        ))
+    }
+
+    /// What is remembered of flows.
+    pub fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    /// Idle flows are forgotten, as the daemon does it now and then.
+    pub fn sweep(&mut self) -> anyhow::Result<Recorded> {
+        Ok(self.dataplane.recorded()?)
+    }
+
     /// With so many bytes of metadata, where the kernel takes them.
     fn run_xdp(
         &mut self,
@@ -361,6 +385,7 @@ fn returned(verdict: Verdict) -> u32 {
     match verdict {
         Verdict::NoBackend
         | Verdict::NoNextHop
+        | Verdict::NoSnatPort
         | Verdict::RewriteFailed
         | Verdict::NoRoom
         | Verdict::HeldFragment
@@ -371,7 +396,8 @@ fn returned(verdict: Verdict) -> u32 {
         | Verdict::TtlExceeded
         | Verdict::EchoStack
         | Verdict::ForwardStack
-        | Verdict::ReplyStack => 2,
+        | Verdict::ReplyStack
+        | Verdict::ReplyStackTranslated => 2,
         Verdict::ForwardSame | Verdict::ReplySame => 3,
         Verdict::ForwardOther
         | Verdict::ReplyOther
@@ -383,7 +409,7 @@ fn returned(verdict: Verdict) -> u32 {
     }
 }
 
-/// Whether the packet changes. A reply through the kernel is rewritten when it leaves.
+/// Whether the packet changes. A reply of `nat` through the kernel is rewritten when it leaves.
 pub fn rewrites(verdict: Verdict) -> bool {
     matches!(
         verdict,
@@ -392,6 +418,7 @@ pub fn rewrites(verdict: Verdict) -> bool {
             | Verdict::ForwardStack
             | Verdict::ReplySame
             | Verdict::ReplyOther
+            | Verdict::ReplyStackTranslated
             | Verdict::EgressReply
     )
 }
@@ -421,6 +448,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
             half_open: TIMEOUT,
             udp: TIMEOUT,
         },
+        snat_addresses: [Family::V4, Family::V6].map(plan::snat).to_vec(),
     }
 }
 

@@ -1,0 +1,481 @@
+//! Translations of `fullnat`: both ends of a client's packet are rewritten, and both ends of its reply back.
+//!
+//! A translation has two halves, which live and die together:
+//!
+//! | half | keyed by the [`Tuple`] of | says |
+//! |---|---|---|
+//! | [`Translation`] | the client's packets | where the packet to the backend comes from |
+//! | [`Return`] | the backend's packets | who the client is, and which VIP it talks to |
+//!
+//! The second one is the claim on (source address, port, backend): it is inserted first and only where there is none, and
+//! it goes last. Each half knows what its own side has said; both together say how long the translation lives.
+
+use crate::{
+    address::Address,
+    backend::BackendId,
+    flow::{Closing, Seen, Tuple, UDP},
+    hash, map_type,
+    packet::Headers,
+};
+
+/// What one side of a translated flow has said, and when it did last.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Side {
+    pub seen: Seen,
+    /// Bits of [`Closing`], and [`Self::SPOKE`].
+    pub said: u16,
+    pub padding: u16,
+}
+
+map_type!(Side, size = 8, align = 4);
+
+impl Side {
+    /// It said more than SYN or RST. A backend that only ever resets has never spoken, nor has a client that only sends
+    /// SYNs; UDP speaks with every packet.
+    pub const SPOKE: u16 = 1 << 3;
+
+    /// A side that sends `headers` for the first time; `fin` is what a FIN of it means.
+    #[inline(always)]
+    pub fn new<A>(headers: &Headers<A>, fin: Closing, now: Seen) -> Self {
+        let mut side = Self {
+            seen: now,
+            ..Self::default()
+        };
+        side.hear(headers, fin, now);
+        side
+    }
+
+    /// Takes note of a packet. Writes only what changes: the other packets of a second cost no store.
+    #[inline(always)]
+    pub fn hear<A>(&mut self, headers: &Headers<A>, fin: Closing, now: Seen) {
+        let mut said = self.said;
+        if let Some(closing) = headers.closing(fin) {
+            said |= closing as u16;
+        }
+        if !headers.opens() && !headers.resets() {
+            said |= Self::SPOKE;
+        }
+        if self.said != said {
+            self.said = said;
+        }
+        if self.seen != now {
+            self.seen = now;
+        }
+    }
+}
+
+/// How long flows may be idle, in the unit of [`Seen`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    pub half_open: u32,
+    pub tcp: u32,
+    pub udp: u32,
+}
+
+/// How long a closed connection keeps its port: the side that closed first answers for as long (Linux,
+/// `TCP_TIMEWAIT_LEN`).
+const CLOSED: u32 = Seen::units(60);
+
+/// What both sides together say of a translation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Life {
+    seen: Seen,
+    said: u16,
+    /// Whether both sides have spoken.
+    is_established: bool,
+}
+
+impl Life {
+    #[inline(always)]
+    pub fn of(client: Side, backend: Side) -> Self {
+        Self {
+            seen: if client.seen > backend.seen {
+                client.seen
+            } else {
+                backend.seen
+            },
+            said: client.said | backend.said,
+            is_established: client.said & backend.said & Side::SPOKE != 0,
+        }
+    }
+
+    /// Whether the connection has ended.
+    #[inline(always)]
+    pub const fn is_closed(self) -> bool {
+        self.said & Closing::Closed as u16 == Closing::Closed as u16
+    }
+
+    /// Whether the translation may go: it has been idle for longer than its state allows.
+    #[inline(always)]
+    pub const fn is_over(self, protocol: u8, now: Seen, limits: Limits) -> bool {
+        let limit = if !self.is_established {
+            limits.half_open
+        } else if protocol == UDP {
+            limits.udp
+        } else if self.is_closed() {
+            CLOSED
+        } else {
+            limits.tcp
+        };
+        self.seen.is_older(now, limit)
+    }
+}
+
+/// The forward half.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Translation<A> {
+    pub source: A,
+    pub source_port: u16,
+    pub padding: u16,
+    pub backend: BackendId,
+    pub client: Side,
+}
+
+map_type!(Translation<u32>, size = 20, align = 4);
+map_type!(Translation<[u32; 4]>, size = 32, align = 4);
+
+impl<A: Address> Translation<A> {
+    /// The tuple of the packets that `tuple` becomes, on their way to the backend at `address` and `port`.
+    #[inline(always)]
+    pub fn applied(&self, tuple: &Tuple<A>, address: A, port: u16) -> Tuple<A> {
+        Tuple {
+            source: self.source,
+            source_port: self.source_port,
+            destination: address,
+            destination_port: port,
+            ..*tuple
+        }
+    }
+}
+
+/// The reverse half.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Return<A> {
+    pub client: A,
+    pub vip: A,
+    pub client_port: u16,
+    pub vip_port: u16,
+    pub id: BackendId,
+    pub backend: Side,
+}
+
+map_type!(Return<u32>, size = 24, align = 4);
+map_type!(Return<[u32; 4]>, size = 48, align = 4);
+
+impl<A: Address> Return<A> {
+    /// The claim of a client's flow.
+    #[inline(always)]
+    pub fn of(tuple: &Tuple<A>, id: BackendId, now: Seen) -> Self {
+        Self {
+            client: tuple.source,
+            vip: tuple.destination,
+            client_port: tuple.source_port,
+            vip_port: tuple.destination_port,
+            id,
+            backend: Side {
+                seen: now,
+                ..Side::default()
+            },
+        }
+    }
+
+    /// The tuple of the client's packets, which is the key of the other half.
+    #[inline(always)]
+    pub fn forward(&self, protocol: u8) -> Tuple<A> {
+        Tuple {
+            source: self.client,
+            source_port: self.client_port,
+            destination: self.vip,
+            destination_port: self.vip_port,
+            protocol,
+            padding: 0,
+            more_padding: 0,
+        }
+    }
+
+    /// Whether `other` is the forward half, `reply` being the key of this one.
+    #[inline(always)]
+    pub fn belongs_to(&self, other: &Translation<A>, reply: &Tuple<A>) -> bool {
+        other.source == reply.destination
+            && other.source_port == reply.destination_port
+            && other.backend == self.id
+    }
+}
+
+/// The ports of a source address that may be used, in two ranges: (first, count), host byte order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Ports {
+    pub low_first: u16,
+    pub low_count: u16,
+    pub high_first: u16,
+    pub high_count: u16,
+}
+
+map_type!(Ports, size = 8, align = 2);
+
+/// Below it are services.
+const FIRST_PORT: u16 = 1024;
+
+impl Ports {
+    /// Every port from 1024 up: nobody but us uses the address.
+    pub const ALL: Self = Self::without(FIRST_PORT, FIRST_PORT - 1);
+
+    /// Every port from 1024 up but `first` to `last`, which may be none: `last` then lies before `first`.
+    pub const fn without(first: u16, last: u16) -> Self {
+        let high_first = if last < FIRST_PORT - 1 {
+            FIRST_PORT
+        } else {
+            last.saturating_add(1)
+        };
+        Self {
+            low_first: FIRST_PORT,
+            low_count: first.saturating_sub(FIRST_PORT),
+            high_first,
+            high_count: if last == u16::MAX {
+                0
+            } else {
+                u16::MAX - high_first + 1
+            },
+        }
+    }
+
+    #[inline(always)]
+    pub const fn count(&self) -> u32 {
+        self.low_count as u32 + self.high_count as u32
+    }
+
+    /// The port of an index below [`Self::count`], in network byte order.
+    #[inline(always)]
+    pub const fn nth(&self, index: u32) -> u16 {
+        let low_count = self.low_count as u32;
+        let port = if index < low_count {
+            self.low_first as u32 + index
+        } else {
+            self.high_first as u32 + (index - low_count)
+        };
+        (port as u16).to_be()
+    }
+}
+
+/// Who holds a lock of a reverse half. What a killed daemon held, the next one opens.
+pub const DATAPATH: u32 = 0;
+pub const DAEMON: u32 = 1;
+
+/// A source address, and its ports.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct SnatAddress<A> {
+    pub address: A,
+    pub ports: Ports,
+}
+
+map_type!(SnatAddress<u32>, size = 12, align = 4);
+map_type!(SnatAddress<[u32; 4]>, size = 24, align = 4);
+
+/// What was drawn for a new flow, from one program to the next.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Drawn {
+    pub address: [u32; 4],
+    pub port: u16,
+    /// One of the constants below.
+    pub outcome: u16,
+}
+
+map_type!(Drawn, size = 20, align = 4);
+
+impl Drawn {
+    /// Every port that was tried is taken.
+    pub const NONE: u16 = 0;
+    pub const FREE: u16 = 1;
+    /// Somebody's, whose translation is over.
+    pub const OVER: u16 = 2;
+}
+
+/// Ports that a new flow tries. Each is drawn anew: where 50,000 of 64,512 are taken, all of them are in one case of ten
+/// million.
+pub const PROBES: u32 = 64;
+
+/// One draw for a flow with this hash: it says which address and port.
+#[inline(always)]
+pub const fn draw(flow: u32, probe: u32) -> u32 {
+    hash::mix(flow ^ probe.wrapping_mul(0x9e37_79b1))
+}
+
+impl<A> SnatAddress<A> {
+    /// The port that a draw says, in network byte order.
+    #[inline(always)]
+    pub const fn port(&self, draw: u32) -> u16 {
+        // Mixed once more: the draw itself has chosen the address.
+        self.ports
+            .nth(hash::scale(hash::mix(draw), self.ports.count()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        flow::TCP,
+        packet::{ACK, FIN, RST, SYN},
+    };
+    use proptest::prelude::*;
+
+    const LIMITS: Limits = Limits {
+        half_open: 10,
+        tcp: 3600,
+        udp: 60,
+    };
+
+    fn headers(flags: u8) -> Headers<u32> {
+        Headers {
+            network: 14,
+            transport: 34,
+            length: 40,
+            is_extended: false,
+            tuple: Tuple::default(),
+            flags,
+            ttl: 64,
+        }
+    }
+
+    /// After what both sides said, all at the same time: for how long does the translation live?
+    fn lives_for(protocol: u8, client: &[u8], backend: &[u8]) -> u32 {
+        let start = Seen::at(1 << 40);
+        let say = |flags: &[u8], fin| {
+            let mut side = Side {
+                seen: start,
+                ..Side::default()
+            };
+            for &flags in flags {
+                side.hear(&headers(flags), fin, start);
+            }
+            side
+        };
+        let life = Life::of(say(client, Closing::Client), say(backend, Closing::Backend));
+        (0..)
+            .find(|&units| {
+                life.is_over(
+                    protocol,
+                    Seen::at((1 << 40) + (u64::from(units) << 30)),
+                    LIMITS,
+                )
+            })
+            .map_or(0, |units: u32| units - 1)
+    }
+
+    #[test]
+    fn a_translation_lives_as_long_as_its_state_allows() {
+        let closed = CLOSED;
+        for (what, protocol, client, backend, expected) in [
+            ("a SYN", TCP, &[SYN][..], &[][..], 10),
+            ("a SYN that is answered", TCP, &[SYN], &[SYN | ACK], 10),
+            ("a SYN that is refused", TCP, &[SYN], &[RST | ACK], 10),
+            ("data out of nowhere, refused", TCP, &[ACK], &[RST], 10),
+            ("the third packet", TCP, &[SYN, ACK], &[SYN | ACK], 3600),
+            (
+                "data from the backend first",
+                TCP,
+                &[SYN, ACK],
+                &[SYN | ACK, ACK],
+                3600,
+            ),
+            (
+                "half closed by the client",
+                TCP,
+                &[SYN, ACK, FIN | ACK],
+                &[SYN | ACK, ACK],
+                3600,
+            ),
+            (
+                "half closed by the backend",
+                TCP,
+                &[SYN, ACK],
+                &[SYN | ACK, FIN | ACK],
+                3600,
+            ),
+            (
+                "closed",
+                TCP,
+                &[SYN, ACK, FIN | ACK],
+                &[SYN | ACK, FIN | ACK],
+                closed,
+            ),
+            (
+                "reset by the client",
+                TCP,
+                &[SYN, ACK, RST],
+                &[SYN | ACK],
+                closed,
+            ),
+            (
+                "reset by the backend",
+                TCP,
+                &[SYN, ACK],
+                &[SYN | ACK, RST],
+                closed,
+            ),
+            ("a question", UDP, &[0], &[], 10),
+            ("a question and its answer", UDP, &[0], &[0], 60),
+        ] {
+            assert_eq!(lives_for(protocol, client, backend), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn either_side_keeps_it_alive() {
+        let (old, new) = (Seen::at(1 << 40), Seen::at(1 << 45));
+        let side = |seen| Side {
+            seen,
+            said: Side::SPOKE,
+            padding: 0,
+        };
+        for (client, backend) in [(old, new), (new, old)] {
+            let life = Life::of(side(client), side(backend));
+            assert!(!life.is_over(TCP, new, LIMITS));
+        }
+        assert!(Life::of(side(old), side(old)).is_over(TCP, new, LIMITS));
+    }
+
+    #[test]
+    fn ports_leave_out_a_range() {
+        assert_eq!(Ports::ALL.count(), 64_512);
+        for (first, last, count) in [
+            (32_768, 60_999, 36_280),
+            (1024, u16::MAX, 0),
+            (0, 2000, 63_535),
+            (1, 500, 64_512),
+            (60_000, u16::MAX, 58_976),
+        ] {
+            let ports = Ports::without(first, last);
+            let all: Vec<u16> = (0..ports.count())
+                .map(|index| u16::from_be(ports.nth(index)))
+                .collect();
+            assert_eq!(all.len(), count, "{first} to {last}");
+            let expected: Vec<u16> = (FIRST_PORT..=u16::MAX)
+                .filter(|port| !(first..=last).contains(port))
+                .collect();
+            assert_eq!(all, expected, "{first} to {last}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fifty_thousand_flows_find_ports(seed: u32) {
+            let address = SnatAddress { address: 0_u32, ports: Ports::ALL };
+            let mut taken = vec![false; 1 << 16];
+            for flow in 0..50_000_u32 {
+                let flow = hash::mix(flow ^ seed);
+                let port = (0..PROBES)
+                    .map(|probe| usize::from(u16::from_be(address.port(draw(flow, probe)))))
+                    .find(|&port| !taken[port]);
+                prop_assert!(port.is_some());
+                taken[port.unwrap_or_default()] = true;
+            }
+        }
+    }
+}

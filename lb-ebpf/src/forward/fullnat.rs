@@ -1,0 +1,154 @@
+use lb_common::{
+    backend::Backend,
+    hash,
+    layout::{DRAW, OPEN},
+    packet::Headers,
+    rewrite,
+    service::Control,
+    translation::Translation,
+    verdict::{Event, Verdict},
+};
+
+use super::FULLNAT;
+use crate::{
+    answer::Refused,
+    family::Family,
+    frame::Frame,
+    maps::{BACKEND_HOPS, BACKENDS, CLIENT_HOPS, PROGRAMS},
+    stats,
+    steer::Place,
+    translations,
+    transmit::{self, Journey, Outcome},
+};
+
+/// A packet of a known flow; every other one goes on in the programs that open flows. `None` where this is no flow of `fullnat`.
+///
+/// A flow stays where its translation says, whatever becomes of its slot: the translation is its record.
+#[inline(always)]
+pub fn forward<A: Family>(
+    frame: &mut Frame,
+    headers: &Headers<A>,
+    place: &Place,
+    control: &Control,
+) -> Option<Result<Outcome, Refused>> {
+    let id = place.slot.current;
+    let owner = BACKENDS.get(id.index())?;
+    // Where nobody takes new flows, old ones may still have their translations.
+    if id.is_somebody() && owner.forward != FULLNAT {
+        return None;
+    }
+    if let Some((translation, backend)) = translations::find(headers) {
+        stats::event(Event::SelectRecorded);
+        return Some(send(frame, headers, &translation, backend, control));
+    }
+    if !id.is_somebody() && !headers.opens() {
+        return None;
+    }
+    if !headers.is_of_flow() {
+        // About a flow that there is not.
+        return Some(Ok(Outcome::stays(Verdict::NotOurs)));
+    }
+    Some(Ok(call(frame, DRAW)))
+}
+
+/// Goes on in another program. It only returns where the daemon has not put that there yet.
+#[inline(always)]
+fn call(frame: &Frame, program: u32) -> Outcome {
+    // SAFETY: nothing is left to be dropped.
+    unsafe { PROGRAMS.tail_call(frame.ctx(), program) };
+    Outcome::stays(Verdict::NoBackend)
+}
+
+/// Draws a port for a flow that may be new.
+#[inline(always)]
+pub fn draw<A: Family>(
+    frame: &Frame,
+    headers: &Headers<A>,
+    place: &Place,
+    control: &Control,
+) -> Outcome {
+    if let Some(owner) = BACKENDS.get(place.slot.current.index()) {
+        // Where nothing is found, the flow may still have a port.
+        let _ = translations::draw(headers, owner, place.hash, control);
+    }
+    call(frame, OPEN)
+}
+
+/// A packet of any flow; for a new one a port was drawn.
+#[inline(always)]
+pub fn open<A: Family>(
+    frame: &mut Frame,
+    headers: &Headers<A>,
+    place: &Place,
+    control: &Control,
+) -> Result<Outcome, Refused> {
+    let (translation, backend) = if let Some(known) = translations::find_opening(headers) {
+        stats::event(Event::SelectRecorded);
+        known
+    } else {
+        stats::event(Event::SelectCurrent);
+        let id = place.slot.current;
+        let Some(owner) = BACKENDS
+            .get(id.index())
+            .filter(|owner| owner.serves(id) && owner.forward == FULLNAT)
+        else {
+            return Ok(Outcome::stays(Verdict::NoBackend));
+        };
+        let Some(added) = translations::add(headers, id, owner, control) else {
+            return Ok(Outcome::stays(Verdict::NoSnatPort));
+        };
+        (added, owner)
+    };
+    send(frame, headers, &translation, backend, control)
+}
+
+#[inline(always)]
+fn send<A: Family>(
+    frame: &mut Frame,
+    headers: &Headers<A>,
+    translation: &Translation<A>,
+    backend: &Backend,
+    control: &Control,
+) -> Result<Outcome, Refused> {
+    let to = translation.applied(
+        &headers.tuple,
+        A::from_words(&backend.address),
+        backend.port_for(headers.tuple.destination_port),
+    );
+    let journey = Journey::of(frame, headers, to.source, to.destination);
+    let place = translation.backend.index();
+    let hop = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, place);
+    if hop.is_some() && headers.ttl <= 1 {
+        return Err(super::LAST_HOP);
+    }
+    stats::forwarded(translation.backend, headers.frame_length());
+    if rewrite::endpoints(frame, headers, &to).is_none() {
+        return Ok(Outcome::stays(Verdict::RewriteFailed));
+    }
+    let Some(hop) = hop else {
+        return Ok(Outcome::stays(Verdict::ForwardStack));
+    };
+    Ok(super::route(frame, headers, hop, super::verdict(hop)))
+}
+
+/// Back to the client; `None` where the packet is no reply of ours.
+#[inline(always)]
+pub fn reply<A: Family>(
+    frame: &mut Frame,
+    headers: &Headers<A>,
+    control: &Control,
+) -> Option<Outcome> {
+    let record = translations::answered(headers, control)?;
+    let to = record.forward(headers.tuple.protocol).reversed();
+    let journey = Journey::of(frame, headers, to.source, to.destination);
+    let place = hash::mix(to.destination.fold());
+    let hop = transmit::next_hop(frame, &journey, control, &CLIENT_HOPS, place);
+    if rewrite::endpoints(frame, headers, &to).is_none() {
+        return Some(Outcome::stays(Verdict::RewriteFailed));
+    }
+    // As it came it is addressed to this host, which knows nothing of it: the kernel has to see it rewritten.
+    let Some(hop) = hop.filter(|_| headers.ttl > 1) else {
+        return Some(Outcome::stays(Verdict::ReplyStackTranslated));
+    };
+    Some(super::route(frame, headers, hop, super::reply_verdict(hop)))
+}
