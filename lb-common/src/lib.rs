@@ -8,7 +8,7 @@
 //! | [`slot`] | which backend does a packet of this slot go to, and how does a slot change? |
 //! | [`service`] | which service is `VIP:port/protocol`? |
 //! | [`flow`] | what is remembered of a flow? |
-//! | [`translation`] | how does `fullnat` rewrite a flow, and for how long? |
+//! | [`translation`], [`snat`] | how does `fullnat` rewrite a flow, for how long, and by which port? |
 //! | [`packet`] | where are the headers, and are they true? |
 //! | [`csum`], [`rewrite`], [`encap`] | how does a packet change on its way? |
 //! | [`hash`] | how do packets spread? |
@@ -33,6 +33,7 @@ pub mod packet;
 pub mod rewrite;
 pub mod service;
 pub mod slot;
+pub mod snat;
 pub mod translation;
 pub mod verdict;
 

@@ -14,7 +14,8 @@ use lb_common::{
     },
     packet::{IpHeader, Word},
     service::{ListenerEntry, PLACES},
-    translation::{Return, SnatAddress, Translation},
+    snat::SnatAddress,
+    translation::{Return, Translation},
 };
 
 pub type Flows<A> = LruHashMap<Tuple<A>, FlowRecord>;

@@ -11,7 +11,7 @@ use lb_common::{
     hop::Hop,
     layout::{self, BACKENDS_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry},
     service::{self, Control},
-    translation::Drawn,
+    snat::Drawn,
     verdict::{Event, Verdict},
 };
 

@@ -9,6 +9,7 @@
 //! | [`malformed`] | headers that lie or end too early |
 //! | [`reply`] | a backend's packets, arriving and leaving |
 //! | [`fullnat`] | flows both of whose ends are translated, and their replies |
+//! | [`ports`] | no rows: the ports of thousands of flows |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
     clippy::unwrap_used,
@@ -21,6 +22,7 @@ mod forward;
 mod fullnat;
 mod headers;
 mod malformed;
+mod ports;
 mod reply;
 mod slots;
 mod stays;
