@@ -10,7 +10,7 @@
 //! | [`flow`] | what is remembered of a flow? |
 //! | [`fragment`] | which ports does a fragment without them have? |
 //! | [`local`] | what is remembered of a socket of this host? |
-//! | [`translation`] | how does `fullnat` rewrite a flow, and for how long? |
+//! | [`translation`], [`snat`] | how does `fullnat` rewrite a flow, for how long, and by which port? |
 //! | [`packet`] | where are the headers, and are they true? |
 //! | [`csum`], [`rewrite`], [`encap`] | how does a packet change on its way? |
 //! | [`answer`] | what does the load balancer say itself? |
@@ -41,6 +41,7 @@ pub mod port;
 pub mod rewrite;
 pub mod service;
 pub mod slot;
+pub mod snat;
 pub mod translation;
 pub mod verdict;
 

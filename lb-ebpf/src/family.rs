@@ -14,7 +14,8 @@ use lb_common::{
     },
     packet::Icmp,
     service::{ListenerEntry, PLACES},
-    translation::{Return, SnatAddress, Translation},
+    snat::SnatAddress,
+    translation::{Return, Translation},
 };
 
 pub type Flows<A> = LruHashMap<Tuple<A>, FlowRecord>;

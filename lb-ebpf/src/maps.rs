@@ -17,7 +17,7 @@ use lb_common::{
     },
     port::{Arrival, Port},
     service::{self, Control},
-    translation::Drawn,
+    snat::Drawn,
     verdict::{Event, Verdict},
 };
 

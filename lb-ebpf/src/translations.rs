@@ -1,4 +1,5 @@
-//! The tables of `fullnat`: which port a flow has, and whose it is. Layout and lifetimes: [`lb_common::translation`].
+//! The tables of `fullnat`: which port a flow has, and whose it is. Layout and lifetimes: [`lb_common::translation`];
+//! addresses and ports: [`lb_common::snat`].
 //!
 //! | step | why it is safe on many CPUs |
 //! |---|---|
@@ -13,7 +14,8 @@ use lb_common::{
     hash,
     packet::Headers,
     service::Control,
-    translation::{self, DATAPATH, Drawn, Life, PROBES, Return, Side, Translation},
+    snat::{self, Drawn, PROBES},
+    translation::{DATAPATH, Life, Return, Side, Translation},
     verdict::Event,
 };
 
@@ -179,7 +181,7 @@ pub fn draw<A: Family>(
     }
     let mut reply = reverse::reply(&headers.tuple, backend);
     for probe in 0..PROBES {
-        let draw = translation::draw(hash, probe);
+        let draw = snat::draw(hash, probe);
         let place = hash::scale(draw, u32::from(backend.snat_count));
         let snat = A::snat().get(u32::from(backend.snat_first) + place)?;
         if snat.ports.count() == 0 {

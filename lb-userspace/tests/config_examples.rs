@@ -150,7 +150,9 @@ fn the_reference_with_every_key() {
     });
     let desired = config::parse("shunt.toml", &text).unwrap();
     assert_eq!(desired.daemon.http, Some("127.0.0.1:9470".parse().unwrap()));
-    let sources = ["192.0.2.20", "2001:db8::20"].map(|text| text.parse().unwrap());
+    let sources: Vec<IpAddr> = ["192.0.2.20", "2001:db8::20"]
+        .map(|text| text.parse().unwrap())
+        .to_vec();
     assert_eq!(desired.daemon.snat_addresses, sources);
     let service = &desired.services[0];
     assert_eq!(service.table_size, Some(4093));

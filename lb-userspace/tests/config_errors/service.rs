@@ -216,7 +216,7 @@ shunt.toml:28:11: service[dns].backend[[2001:db8::53]:53].address: found [2001:d
                 r#"protocol = "udp"
 forward = "route""#,
             )],
-            r#"shunt.toml:25:11: service[dns].forward: found "route", expected "nat", "dsr", "ipip" or "gue""#,
+            r#"shunt.toml:25:11: service[dns].forward: found "route", expected "nat", "fullnat", "dsr", "ipip" or "gue""#,
         ),
         (
             "a scheduler to come",

@@ -1,16 +1,10 @@
 //! Flows both of whose ends are translated, and their replies.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::SocketAddr;
 
-use anyhow::{Context as _, ensure};
-use etherparse::{SlicedPacket, TransportSlice};
 use lb_common::{
     backend::{BackendState, Forward},
     slot::Slot,
-    translation::Ports,
     verdict::{Event, Verdict},
 };
 
@@ -19,14 +13,14 @@ use crate::{
     support::{
         flow,
         packet::{ACK, FIN, PSH, Packet, RST, SYN, VLAN},
-        plan::{self, Family, Host, Kind, Port},
+        plan::{self, Host, Kind, Port},
         row::{Program, Row, Step},
-        world::{self, NOBODY, World},
+        world::NOBODY,
     },
 };
 
-const HERE: Host = Host::Back;
-const BY_FRONT: Program = Program::Xdp(Port::Front);
+pub const HERE: Host = Host::Back;
+pub const BY_FRONT: Program = Program::Xdp(Port::Front);
 const BY_BACK: Program = Program::Xdp(Port::Back);
 
 pub fn rows(kind: Kind) -> Vec<Row> {
@@ -38,14 +32,14 @@ pub fn rows(kind: Kind) -> Vec<Row> {
 }
 
 /// Served by `host`.
-fn served(kind: Kind, host: Host) -> [Step; 2] {
+pub fn served(kind: Kind, host: Host) -> [Step; 2] {
     [
         Step::Forward(kind, host, Forward::Fullnat),
         Step::Table(vec![Slot::stable(kind.id(host))]),
     ]
 }
 
-fn row(kind: Kind, description: &str, packet: &Packet, verdict: Verdict) -> Row {
+pub fn row(kind: Kind, description: &str, packet: &Packet, verdict: Verdict) -> Row {
     Row::new(kind, &format!("fullnat: {description}"), packet, verdict)
 }
 
@@ -80,7 +74,14 @@ fn requests(kind: Kind) -> Vec<Row> {
         to("out of the same interface", Host::Front, &packet, same),
         to("a neighbour not resolved yet", Host::Cold, &packet, stack),
         to("behind a closed interface", Host::Shut, &packet, stack),
-        to("a VLAN tag", HERE, &packet.clone().tagged(&[VLAN]), stack),
+        row(
+            kind,
+            "a VLAN tag, out without one",
+            &packet.clone().tagged(&[VLAN]),
+            other,
+        )
+        .after(served(kind, HERE))
+        .becomes(&translated(kind, &packet, HERE).routed(Port::Back, HERE)),
         to("no record of a flow", HERE, &request(kind), other).with(&first),
         to("no payload", HERE, &packet.clone().payload(b""), other),
         to(
@@ -96,13 +97,6 @@ fn requests(kind: Kind) -> Vec<Row> {
             other,
         ),
         to("two hops left", HERE, &packet.clone().ttl(2), other),
-        row(
-            kind,
-            "one hop left",
-            &packet.clone().ttl(1),
-            Verdict::TtlExceeded,
-        )
-        .after(served(kind, HERE)),
     ];
     if kind.is_v4() {
         // Router alert (RFC 2113).
@@ -127,7 +121,7 @@ fn said(kind: Kind, flags: u8) -> Step {
 }
 
 /// A packet of the backend to the flow's source.
-fn reply(kind: Kind) -> Packet {
+pub fn reply(kind: Kind) -> Packet {
     Packet::new(kind, kind.backend(HERE), flow::source(kind.client()))
         .flags(ACK | PSH)
         .payload(b"here you are")
@@ -297,153 +291,4 @@ fn strangers(kind: Kind) -> Vec<Row> {
         ),
         untouched("to the client itself", &reply.to(kind.client())),
     ]
-}
-
-/// The `n`-th client's first packet.
-fn nth(kind: Kind, n: u32) -> Packet {
-    let address: IpAddr = match kind.family {
-        Family::V4 => [10, 1, (n >> 16) as u8, (n >> 8) as u8].into(),
-        Family::V6 => [
-            0x2001,
-            0xdb8,
-            0xc,
-            0,
-            0,
-            0,
-            (n >> 16) as u16,
-            (n >> 8) as u16,
-        ]
-        .into(),
-    };
-    let client = SocketAddr::new(address, 5000 + (n & 0xff) as u16);
-    request(kind).from(client).flags(SYN).payload(b"")
-}
-
-fn sender(frame: &[u8]) -> anyhow::Result<u16> {
-    match SlicedPacket::from_ethernet(frame)?.transport {
-        Some(TransportSlice::Tcp(tcp)) => Ok(tcp.source_port()),
-        Some(TransportSlice::Udp(udp)) => Ok(udp.source_port()),
-        _ => anyhow::bail!("neither TCP nor UDP"),
-    }
-}
-
-fn serve(world: &mut World, kind: Kind) -> anyhow::Result<()> {
-    world.prepare(&row(kind, "", &request(kind), Verdict::NotOurs).after(served(kind, HERE)))
-}
-
-/// 64,512 ports serve 50,000 flows without a loss, and then as many as are found; each has a port of its own, and
-/// whoever gets none is counted.
-#[test]
-fn fifty_thousand_flows_to_one_backend_by_one_address() {
-    const WANTED: u32 = 50_000;
-    const TRIED: u32 = 66_000;
-    const FORWARDED: u32 = 4;
-    for kind in [
-        Kind::new(Family::V4, lb_userspace::desired::Protocol::Tcp),
-        Kind::new(Family::V6, lb_userspace::desired::Protocol::Udp),
-    ] {
-        world::with(|world| {
-            serve(world, kind)?;
-            let before = world.counted(Verdict::NoSnatPort, Event::SnatPortsTaken)?;
-            let mut ports = BTreeSet::new();
-            let mut dropped = 0;
-            for n in 0..TRIED {
-                let (code, output) = world.send(Port::Front, &nth(kind, n).bytes())?;
-                if code != FORWARDED {
-                    ensure!(n >= WANTED, "flow {n} got no port");
-                    dropped += 1;
-                    continue;
-                }
-                let port = sender(&output)?;
-                ensure!(port >= 1024, "port {port}");
-                ensure!(
-                    ports.insert(port),
-                    "flow {n} got port {port}, which is in use"
-                );
-            }
-            let after = world.counted(Verdict::NoSnatPort, Event::SnatPortsTaken)?;
-            let halves = world.memory().translations();
-            println!("{kind}: {} flows, {dropped} without a port", ports.len());
-            ensure!(dropped >= u64::from(TRIED - 64_512), "{dropped}");
-            ensure!(
-                after == (before.0 + dropped, before.1 + dropped),
-                "{after:?}"
-            );
-            ensure!(halves == (ports.len(), ports.len()), "{halves:?}");
-            // Every one of them is a flow of its own.
-            for n in (0..WANTED).step_by(997) {
-                let (_, output) = world.send(Port::Front, &nth(kind, n).bytes())?;
-                let source = SocketAddr::new(plan::snat(kind.family), sender(&output)?);
-                let packet = reply(kind).to(source);
-                let (_, output) = world.send(Port::Back, &packet.bytes())?;
-                let expected = nth(kind, n).bytes();
-                let (network, length) = if kind.is_v4() { (26, 4) } else { (22, 16) };
-                let client = &expected[network..network + length];
-                ensure!(
-                    output[network + length..network + 2 * length] == *client,
-                    "the reply to flow {n} goes to another client"
-                );
-            }
-            Ok(())
-        });
-    }
-}
-
-#[test]
-fn ports_of_flows_that_are_over_are_used_again() {
-    for kind in Kind::ALL {
-        world::with(|world| {
-            serve(world, kind)?;
-            let two = Ports {
-                low_first: 2000,
-                low_count: 2,
-                ..Ports::default()
-            };
-            world.memory().use_ports(two)?;
-            let open = |world: &mut World, n: u32| {
-                let packet = nth(kind, n).bytes();
-                let ran = world.run(BY_FRONT, &packet).context(format!("flow {n}"))?;
-                anyhow::Ok((ran.verdict, ran.events))
-            };
-            let written = vec![Event::SelectCurrent, Event::TranslationWritten];
-            let taken = vec![Event::SelectCurrent, Event::SnatPortsTaken];
-            for n in 0..2 {
-                let (verdict, events) = open(world, n)?;
-                ensure!(
-                    verdict != Verdict::NoSnatPort && events == written,
-                    "{events:?}"
-                );
-            }
-            ensure!(open(world, 2)? == (Verdict::NoSnatPort, taken));
-            world.memory().age()?;
-            for n in 2..4 {
-                let (_, events) = open(world, n)?;
-                ensure!(events.contains(&Event::TranslationReclaimed), "{events:?}");
-            }
-            // The halves of those that were over have gone together.
-            ensure!(world.memory().translations() == (2, 2));
-            world.memory().use_ports(Ports::ALL)
-        });
-    }
-}
-
-#[test]
-fn the_daemon_takes_both_halves_of_a_flow_that_is_over() {
-    for kind in Kind::ALL {
-        world::with(|world| {
-            serve(world, kind)?;
-            for n in 0..100 {
-                world.send(Port::Front, &nth(kind, n).bytes())?;
-            }
-            let recorded = world.sweep()?;
-            ensure!(recorded.translations == 100, "{recorded:?}");
-            ensure!(recorded.backends == [kind.id(HERE)].into(), "{recorded:?}");
-            world.memory().age()?;
-            world.send(Port::Front, &nth(kind, 7).bytes())?;
-            let recorded = world.sweep()?;
-            ensure!(recorded.translations == 1, "{recorded:?}");
-            ensure!(world.memory().translations() == (1, 1));
-            Ok(())
-        });
-    }
 }

@@ -11,6 +11,7 @@ use lb_common::{
 use crate::{
     forward::request,
     support::{
+        flow,
         icmp::{ECHO_REPLY, ECHO_REQUEST, Message, PORT_UNREACHABLE, TIME_EXCEEDED, TOO_BIG},
         packet::{Packet, SYN},
         plan::{Family, Host, Kind, Port},
@@ -21,6 +22,7 @@ use crate::{
 pub fn rows(kind: Kind) -> Vec<Row> {
     let mut rows = about_replies(kind);
     rows.extend(about_requests(kind));
+    rows.extend(about_translated(kind));
     rows.extend(about_nothing(kind));
     rows.extend(sent(kind));
     if kind.is_tcp() {
@@ -219,6 +221,78 @@ fn about_requests(kind: Kind) -> Vec<Row> {
     ]
 }
 
+/// The same both ways for `fullnat`, where neither side knows the other.
+fn about_translated(kind: Kind) -> Vec<Row> {
+    const HERE: Host = Host::Back;
+    let (client, vip, backend) = (kind.client(), kind.vip(), kind.backend(HERE));
+    let source = flow::source(client);
+    let router = ip(kind, Host::Stranger);
+    let row = |description: &str, input: &Message, verdict| {
+        row(kind, &format!("fullnat: {description}"), input, verdict).after(to(
+            kind,
+            HERE,
+            Forward::Fullnat,
+            kind.family,
+        ))
+    };
+    let opened = || {
+        Step::seen(
+            Program::Xdp(Port::Front),
+            request(kind).flags(SYN),
+            Verdict::ForwardOther,
+        )
+    };
+    let reply = Packet::new(kind, vip, client);
+    let too_big = |packet: &Packet, destination| {
+        Message::new(TOO_BIG, router, destination)
+            .rest(1280)
+            .payload(&quoted(packet, WHOLE))
+    };
+    let to_vip = too_big(&reply, vip.ip());
+    let to_backend = too_big(&reply.clone().from(backend).to(source), backend.ip());
+    let sent = Packet::new(kind, source, backend).flags(SYN);
+    let refused = |packet: &Packet, from, to| {
+        Message::new(PORT_UNREACHABLE, from, to).payload(&quoted(packet, WHOLE))
+    };
+    let seen = sent.clone().from(client).to(vip);
+    let back = |description: &str, from, from_then| {
+        let input = refused(&sent, from, source.ip());
+        let output = refused(&seen, from_then, client.ip()).routed(Port::Front, Host::Client);
+        message(
+            row(description, &input, Verdict::ReplyOther)
+                .seen_by(Program::Xdp(Port::Back))
+                .after([opened()])
+                .with(&[Event::ErrorForwarded]),
+            &output,
+        )
+    };
+    vec![
+        message(
+            row("too big", &to_vip, Verdict::ForwardOther).after([opened()]),
+            &to_backend.routed(Port::Back, HERE),
+        ),
+        row("too big, no such flow", &to_vip, Verdict::NotOurs),
+        back("refused by the backend", backend.ip(), vip.ip()),
+        back(
+            "refused on the way",
+            ip(kind, Host::Other),
+            ip(kind, Host::Other),
+        ),
+    ]
+}
+
+/// Served by `host`, which is reached by `forward` at its address of a family.
+fn to(kind: Kind, host: Host, forward: Forward, outer: Family) -> [Step; 2] {
+    let backend = Kind {
+        family: outer,
+        ..kind
+    };
+    [
+        Step::Forward(backend, host, forward),
+        Step::Table(vec![Slot::stable(backend.id(host))]),
+    ]
+}
+
 /// Errors that concern no flow.
 fn about_nothing(kind: Kind) -> Vec<Row> {
     let reply = Packet::new(kind, kind.vip(), kind.client());
@@ -355,16 +429,6 @@ fn sent(kind: Kind) -> Vec<Row> {
             .marked_as_control()
             .sent(Port::Front, Host::Client)
     };
-    let to = |host, forward, outer| {
-        let backend = Kind {
-            family: outer,
-            ..kind
-        };
-        [
-            Step::Forward(backend, host, forward),
-            Step::Table(vec![Slot::stable(backend.id(host))]),
-        ]
-    };
     let new = |description: &str, packet: &Packet, verdict| {
         Row::new(kind, &format!("ICMP: {description}"), packet, verdict)
     };
@@ -378,6 +442,15 @@ fn sent(kind: Kind) -> Vec<Row> {
     let mut rows = vec![
         message(
             new("no hop left", &last, Verdict::TimeExceeded).served_by(Host::Back),
+            &error(TIME_EXCEEDED, 0, &last, short(last.length())),
+        ),
+        message(
+            new("no hop left for fullnat", &last, Verdict::TimeExceeded).after(to(
+                kind,
+                Host::Back,
+                Forward::Fullnat,
+                kind.family,
+            )),
             &error(TIME_EXCEEDED, 0, &last, short(last.length())),
         ),
         new(
@@ -407,6 +480,7 @@ fn sent(kind: Kind) -> Vec<Row> {
         };
         rows.push(message(
             new(&format!("too big for {name}"), &packet, Verdict::TooBig).after(to(
+                kind,
                 Host::Back,
                 forward,
                 outer,
@@ -419,7 +493,7 @@ fn sent(kind: Kind) -> Vec<Row> {
                 &packet.clone().from(cold),
                 otherwise,
             )
-            .after(to(Host::Back, forward, outer)),
+            .after(to(kind, Host::Back, forward, outer)),
         );
     }
     rows

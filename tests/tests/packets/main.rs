@@ -14,6 +14,7 @@
 //! | [`ports`] | whole addresses, and backends that keep the client's port |
 //! | [`reply`] | a backend's packets, arriving and leaving |
 //! | [`fullnat`] | flows both of whose ends are translated, and their replies |
+//! | [`snat_ports`] | no rows: the ports of thousands of flows |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
     clippy::unwrap_used,
@@ -32,6 +33,7 @@ mod malformed;
 mod ports;
 mod reply;
 mod slots;
+mod snat_ports;
 mod stays;
 mod support;
 mod torn;

@@ -10,7 +10,7 @@
 //! | [`local`], [`namespaces`], [`bridges`] | which sockets does it see, and which of them are balanced? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
 //! | [`flows`], [`translations`], [`counters`], [`fragments`] | what do the programs tell? |
-//! | [`sources`], [`own_sources`] | where do packets of `fullnat` come from, and how does the kernel take them? |
+//! | [`fullnat`], [`sources`], [`own_sources`] | where do packets of `fullnat` come from, and how does the kernel take them? |
 //! | [`mapped`], [`hash_table`], [`batch`], [`wire`], [`netlink`], [`host`] | how are maps, addresses and the host read? |
 
 mod attach;
@@ -21,6 +21,7 @@ mod counters;
 mod filters;
 mod flows;
 mod fragments;
+mod fullnat;
 mod hash_table;
 mod host;
 mod interfaces;
@@ -50,7 +51,7 @@ use aya::{
     programs::{SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
-use lb_common::{backend::BackendId, layout, service::Control, verdict::Event};
+use lb_common::{backend::BackendId, layout, service::Control};
 
 use self::{
     attach::Attached,
@@ -229,35 +230,6 @@ impl BpfDataplane {
         Ok(())
     }
 
-    /// Where the source addresses towards a backend are.
-    fn span(&mut self, backend: &BackendEntry) -> Span {
-        if backend.address.ip.is_ipv4() && !self.accepts_own_sources {
-            own_sources::accept(&self.pins, &self.attached);
-            self.accepts_own_sources = true;
-        }
-        self.sources.towards(backend.address.ip)
-    }
-
-    /// Routes may have changed, or the configured addresses.
-    fn refresh_sources(&mut self) {
-        for (id, backend) in self.backends.read() {
-            if backend.forward == Forward::Fullnat {
-                let span = self.span(&backend);
-                self.backends.put(&self.control, id, &backend, span);
-            }
-        }
-    }
-
-    fn has_fullnat(&self) -> bool {
-        self.control.load(0).has_fullnat != 0
-    }
-
-    fn set_fullnat(&self, is_used: bool) {
-        self.control
-            .word32(0, offset_of!(Control, has_fullnat))
-            .store(is_used.into(), Ordering::Release);
-    }
-
     /// Where it is attached, and how.
     pub fn attachments(&self) -> Attachments {
         let interfaces = self.attached.iter();
@@ -369,14 +341,7 @@ impl Dataplane for BpfDataplane {
     }
 
     fn shortages(&self) -> Result<Shortages, DataplaneError> {
-        let count = |event| {
-            let count = self.counters.event(event);
-            count.map_err(|error| DataplaneError::kernel("reading counters", error))
-        };
-        Ok(Shortages {
-            ports: count(Event::SnatPortsTaken)?,
-            translations: count(Event::TranslationsFull)?,
-        })
+        self.count_shortages()
     }
 
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError> {

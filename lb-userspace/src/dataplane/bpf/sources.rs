@@ -10,7 +10,7 @@ use aya::{Pod, maps::MapData};
 use lb_common::{
     address::{V4, V6},
     layout,
-    translation::{Ports, SnatAddress},
+    snat::{Ports, SnatAddress},
 };
 
 use super::{host, mapped::Mapped, wire};

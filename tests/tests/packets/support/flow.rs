@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use lb_common::{
     hash,
-    translation::{self, Ports, SnatAddress},
+    snat::{self, Ports, SnatAddress},
 };
 
 use super::{
@@ -42,6 +42,6 @@ pub fn source(client: SocketAddr) -> SocketAddr {
         address: (),
         ports: Ports::ALL,
     };
-    let port = address.port(translation::draw(hash(client), 0));
+    let port = address.port(snat::draw(hash(client), 0));
     SocketAddr::new(plan::snat(family), u16::from_be(port))
 }

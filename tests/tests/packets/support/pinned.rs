@@ -18,9 +18,12 @@ use lb_common::{
     fragment::{self, FragmentEntry},
     layout,
     port::{Arrival, Port},
-    translation::{Ports, Return, Side, SnatAddress, Translation},
+    snat::{Ports, SnatAddress},
+    translation::{Return, Side, Translation},
     verdict::{Event, Verdict},
 };
+
+use super::plan::Family;
 
 /// Sums over all CPUs, by index.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -140,6 +143,14 @@ impl Memory {
         (v4.0 + v6.0, v4.1 + v6.1)
     }
 
+    /// Takes every place among a family's reverse halves, for flows that were last seen when the machine started.
+    pub fn fill_returns(&mut self, family: Family) -> anyhow::Result<()> {
+        match family {
+            Family::V4 => self.v4.fill_returns(),
+            Family::V6 => self.v6.fill_returns(),
+        }
+    }
+
     /// Leaves no ports to source addresses but these.
     pub fn use_ports(&mut self, ports: Ports) -> anyhow::Result<()> {
         self.v4.use_ports(ports)?;
@@ -160,6 +171,19 @@ where
             self.translations.keys().count(),
             self.returns.keys().count(),
         )
+    }
+
+    fn fill_returns(&mut self) -> anyhow::Result<()> {
+        for n in 0..layout::TRANSLATIONS_CAPACITY {
+            let reply = Tuple {
+                source_port: n as u16,
+                destination_port: (n >> 16) as u16,
+                protocol: 1,
+                ..Tuple::default()
+            };
+            self.returns.insert(reply, Return::default(), 0)?;
+        }
+        Ok(())
     }
 
     fn use_ports(&mut self, ports: Ports) -> anyhow::Result<()> {
