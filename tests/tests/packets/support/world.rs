@@ -21,15 +21,15 @@ use lb_userspace::{
         BackendEntry, Dataplane as _, Listener, Op,
         bpf::{BpfDataplane, KernelLog},
     },
-    desired::{DaemonSettings, Forward, Protocol, Redirect, Timeouts, XdpMode},
+    desired::{DaemonSettings, Forward, Redirect, Timeouts, XdpMode},
 };
 
 use shunt_tests::needs;
 
 use super::{
-    namespace,
+    listeners, namespace,
     pinned::{self, Counters, Memory},
-    plan::{self, Host, Kind, Port},
+    plan::{Host, Kind, Port},
     report,
     row::{Program, Row, Step},
 };
@@ -94,7 +94,6 @@ impl World {
             portless: Vec::new(),
             listeners: BTreeMap::new(),
         };
-        world.listen(listeners())?;
         world.reset()?;
         Ok(world)
     }
@@ -200,15 +199,7 @@ impl World {
     /// Brings about what the row starts from.
     pub fn prepare(&mut self, row: &Row) -> anyhow::Result<()> {
         self.reset()?;
-        let mut listeners = listeners();
-        listeners.extend(row.listeners.iter().map(|listens| {
-            let listener = Listener {
-                address: row.kind.at(Host::Vip, listens.port.unwrap_or(0)).into(),
-                protocol: listens.protocol,
-            };
-            (listener, listens.pool)
-        }));
-        self.listen(listeners)?;
+        self.listen(listeners::of(row))?;
         for step in &row.setup {
             self.step(row.kind, step)
                 .with_context(|| format!("at step {step:?}"))?;
@@ -380,28 +371,6 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
             udp: TIMEOUT,
         },
     }
-}
-
-fn listeners() -> BTreeMap<Listener, u16> {
-    let mut listeners = BTreeMap::new();
-    for kind in Kind::ALL {
-        let own_port = match kind.protocol {
-            Protocol::Tcp => plan::TCP_PORT,
-            Protocol::Udp => plan::UDP_PORT,
-        };
-        for (port, pool) in [
-            (plan::VIP_PORT, kind.pool()),
-            (own_port, kind.pool()),
-            (plan::EMPTY_PORT, plan::EMPTY_POOL),
-        ] {
-            let listener = Listener {
-                address: kind.at(Host::Vip, port).into(),
-                protocol: kind.protocol,
-            };
-            listeners.insert(listener, pool);
-        }
-    }
-    listeners
 }
 
 /// Nobody's slot.
