@@ -43,6 +43,14 @@ fn serves(shape: Shape) {
     let client = Client::new(&topology.client);
     answers(shape, &client, &daemon, ANSWERS);
     leaves_direct_flows_alone(&topology, &client, &daemon);
+    let text = daemon.ask(&["status"]).unwrap();
+    for listen in [
+        "10.99.0.1:8000-8009",
+        "[fd00:99::1]:8000-8009",
+        "udp [fd00:99::1] ",
+    ] {
+        assert!(text.contains(listen), "no {listen:?} in:\n{text}");
+    }
 
     // The next daemon knows from the maps alone who listens where.
     let mut session = client.session(vip(Family::V4, 7001)).unwrap();

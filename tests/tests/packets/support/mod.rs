@@ -6,12 +6,14 @@
 //! | [`packet`], [`icmp`] | what are a packet's bytes? |
 //! | [`flow`] | what does the datapath derive from a flow? |
 //! | [`row`] | what is sent, and what has to become of it? |
+//! | [`listeners`] | who listens at the VIP? |
 //! | [`world`], [`namespace`] | where do the programs run, and what do their maps hold? |
 //! | [`pinned`] | what do the programs count and remember? |
 //! | [`report`], [`oracle`] | how do two frames differ, and may they? |
 
 pub mod flow;
 pub mod icmp;
+pub mod listeners;
 pub mod namespace;
 pub mod oracle;
 pub mod packet;

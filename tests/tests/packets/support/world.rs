@@ -22,13 +22,13 @@ use lb_userspace::{
         BackendEntry, Dataplane as _, Listener, Op, Recorded,
         bpf::{BpfDataplane, KernelLog},
     },
-    desired::{DaemonSettings, Forward, Protocol, Redirect, Timeouts, XdpMode},
+    desired::{DaemonSettings, Forward, Redirect, Timeouts, XdpMode},
 };
 
 use shunt_tests::needs;
 
 use super::{
-    namespace,
+    listeners, namespace,
     pinned::{self, Counters, Memory},
     plan::{self, Family, Host, Kind, Port},
     report,
@@ -106,7 +106,6 @@ impl World {
             portless: Vec::new(),
             listeners: BTreeMap::new(),
         };
-        world.listen(listeners())?;
         world.reset()?;
         Ok(world)
     }
@@ -213,15 +212,7 @@ impl World {
     /// Brings about what the row starts from.
     pub fn prepare(&mut self, row: &Row) -> anyhow::Result<()> {
         self.reset()?;
-        let mut listeners = listeners();
-        listeners.extend(row.listeners.iter().map(|listens| {
-            let listener = Listener {
-                address: row.kind.at(Host::Vip, listens.port.unwrap_or(0)).into(),
-                protocol: listens.protocol,
-            };
-            (listener, listens.pool)
-        }));
-        self.listen(listeners)?;
+        self.listen(listeners::of(row))?;
         for step in &row.setup {
             self.step(row.kind, step)
                 .with_context(|| format!("at step {step:?}"))?;
@@ -450,28 +441,6 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
         },
         snat_addresses: [Family::V4, Family::V6].map(plan::snat).to_vec(),
     }
-}
-
-fn listeners() -> BTreeMap<Listener, u16> {
-    let mut listeners = BTreeMap::new();
-    for kind in Kind::ALL {
-        let own_port = match kind.protocol {
-            Protocol::Tcp => plan::TCP_PORT,
-            Protocol::Udp => plan::UDP_PORT,
-        };
-        for (port, pool) in [
-            (plan::VIP_PORT, kind.pool()),
-            (own_port, kind.pool()),
-            (plan::EMPTY_PORT, plan::EMPTY_POOL),
-        ] {
-            let listener = Listener {
-                address: kind.at(Host::Vip, port).into(),
-                protocol: kind.protocol,
-            };
-            listeners.insert(listener, pool);
-        }
-    }
-    listeners
 }
 
 /// Nobody's slot.
