@@ -3,6 +3,8 @@
 //! A table of fixed size in an array, shared by all CPUs, because the fragments of one packet may come in on several. A
 //! packet has [`WAYS`] places; what is recorded there takes that of the oldest. Nothing is locked: an entry carries a
 //! digest of itself, so that one that is half of one writer and half of another is no entry.
+//!
+//! A sender that uses an identification again starts over with the first fragment.
 
 use crate::{address::Address, flow::Seen, hash, map_type, packet::Headers};
 
