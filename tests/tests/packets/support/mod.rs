@@ -3,7 +3,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`plan`] | who has which address, and behind which interface? |
-//! | [`packet`], [`icmp`] | what are a packet's bytes? |
+//! | [`packet`], [`icmp`], [`extension`] | what are a packet's bytes? |
 //! | [`flow`] | what does the datapath derive from a flow? |
 //! | [`row`] | what is sent, and what has to become of it? |
 //! | [`listeners`] | who listens at the VIP? |
@@ -11,6 +11,7 @@
 //! | [`pinned`] | what do the programs count and remember? |
 //! | [`report`], [`oracle`] | how do two frames differ, and may they? |
 
+pub mod extension;
 pub mod flow;
 pub mod icmp;
 pub mod listeners;

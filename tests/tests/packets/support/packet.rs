@@ -9,7 +9,11 @@ use std::{
 use etherparse::{IpFragOffset, IpNumber, Ipv4Header, Ipv6Header, TcpHeader, UdpHeader};
 use lb_userspace::desired::Protocol;
 
-use super::plan::{Host, Kind, Port};
+pub use super::extension::Extension;
+use super::{
+    extension::chained,
+    plan::{Host, Kind, Port},
+};
 
 pub const FIN: u8 = 0x01;
 pub const SYN: u8 = 0x02;
@@ -43,13 +47,6 @@ pub struct Packet {
     payload: Vec<u8>,
     padding: Vec<u8>,
     patches: Vec<(Layer, usize, Vec<u8>)>,
-}
-
-/// An IPv6 extension header; its first byte is overwritten with the next header's number.
-#[derive(Clone, Debug)]
-pub struct Extension {
-    pub number: u8,
-    pub bytes: Vec<u8>,
 }
 
 /// Which bytes of what can be fragmented a fragment has.
@@ -390,18 +387,4 @@ impl Packet {
         let (sum, carried) = right.overflowing_add(self.checksum_error);
         sum + u16::from(carried)
     }
-}
-
-/// Extension headers, the last of which names `next`.
-fn chained(extensions: &[Extension], next: u8) -> Vec<u8> {
-    let followers = extensions.iter().skip(1).map(|next| next.number);
-    extensions
-        .iter()
-        .zip(followers.chain([next]))
-        .flat_map(|(extension, next)| {
-            let mut bytes = extension.bytes.clone();
-            bytes[0] = next;
-            bytes
-        })
-        .collect()
 }

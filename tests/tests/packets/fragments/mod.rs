@@ -1,27 +1,18 @@
 //! Packets in pieces: the first has the ports, the later ones follow it, whichever way it went.
 
-use std::collections::BTreeMap;
+mod full;
+mod ways;
 
-use lb_common::{
-    address::{V4, V6},
-    backend::Forward,
-    fragment::Key,
-    packet::{Frame, parse},
-    slot::Slot,
-    verdict::{Event, Verdict},
-};
+use lb_common::verdict::{Event, Verdict};
 
 use crate::{
     forward::{request, to_port, to_stack},
     headers::{DESTINATION_OPTIONS, HOP_BY_HOP, padding},
-    reply::{BY_BACK, HERE, opened, reply},
     support::{
-        packet::{ETHERNET, Layer, Packet, VLAN},
-        plan::{Family, Host, Kind, Port},
+        packet::{Layer, Packet, VLAN},
+        plan::{Host, Kind, Port},
         row::{Program, Row, Step},
-        world::SEED,
     },
-    tunnels,
 };
 
 const ID: u32 = 0x4711;
@@ -32,10 +23,8 @@ pub fn rows(kind: Kind) -> Vec<Row> {
     rows.extend(unknown(kind));
     rows.extend(not_ours(kind));
     rows.extend(headers(kind));
-    rows.extend(replies(kind));
-    rows.extend(tunnelled(kind));
-    rows.extend(moved(kind));
-    rows.extend(full(kind));
+    rows.extend(ways::rows(kind));
+    rows.extend(full::rows(kind));
     rows
 }
 
@@ -286,170 +275,4 @@ fn headers(kind: Kind) -> Vec<Row> {
         .after([Step::seen(BY_FRONT, long_first(), Verdict::ForwardOther)]),
     ]);
     rows
-}
-
-/// Arriving from another host, and leaving from this one.
-fn replies(kind: Kind) -> Vec<Row> {
-    let packet = {
-        let payload: Vec<u8> = (0..100).rev().collect();
-        reply(kind).payload(&payload)
-    };
-    let ways = [
-        ("arriving", BY_BACK, Verdict::ReplyOther),
-        ("leaving", Program::Egress, Verdict::EgressReply),
-    ];
-    ways.into_iter()
-        .flat_map(|(way, program, verdict)| {
-            let sent = |cut: fn(Packet) -> Packet| {
-                let packet = packet.clone().from(kind.vip());
-                cut(if program == BY_BACK {
-                    packet.routed(Port::Front, Host::Client)
-                } else {
-                    packet
-                })
-            };
-            let row = |description: &str, cut: fn(Packet) -> Packet| {
-                let description = format!("{description}, {way}");
-                Row::new(kind, &description, &cut(packet.clone()), verdict)
-                    .served_by(HERE)
-                    .after([opened(kind)])
-                    .seen_by(program)
-                    .becomes(&sent(cut))
-            };
-            let before = Step::seen(program, first(packet.clone()), verdict);
-            let unknown = if program == BY_BACK {
-                Verdict::Fragment
-            } else {
-                Verdict::EgressNotOurs
-            };
-            let alone = format!("a later fragment of a reply alone, {way}");
-            let direct = middle(whole(kind).to(kind.backend(HERE)));
-            let direct = Step::seen(BY_FRONT, direct, Verdict::NotOurs);
-            [
-                row("the first fragment of a reply", first),
-                row("a middle fragment of a reply", middle).after([before.clone()]),
-                row("the last fragment of a reply", last)
-                    .after([before.clone()])
-                    .with(&[]),
-                row(
-                    "after a later fragment to the backend itself: a later fragment of a reply",
-                    middle,
-                )
-                .after([before, direct]),
-                Row::new(kind, &alone, &middle(packet.clone()), unknown)
-                    .served_by(HERE)
-                    .after([opened(kind)])
-                    .seen_by(program),
-            ]
-        })
-        .collect()
-}
-
-/// By MAC, and each fragment inside of a packet of its own.
-fn tunnelled(kind: Kind) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for (forward, outer) in [
-        (Forward::Dsr, kind.family),
-        (Forward::Ipip, kind.family),
-        (Forward::Gue, kind.family),
-        (Forward::Ipip, Family::V6),
-        (Forward::Gue, Family::V6),
-    ] {
-        if forward != Forward::Dsr && outer == kind.family && !kind.is_v4() {
-            // The same as over IPv6.
-            continue;
-        }
-        let row = |description: &str, packet: &Packet| {
-            let description = format!("{} over {outer:?}: {description}", forward.name());
-            let served = tunnels::served(kind, Host::Back, forward, outer);
-            let mut row = Row::new(kind, &description, packet, Verdict::ForwardOther).after(served);
-            row.output = if forward == Forward::Dsr {
-                let packet = packet.clone().ttl(65);
-                packet.routed(Port::Back, Host::Back).bytes()
-            } else {
-                tunnels::wrap(kind, forward, outer, packet, Host::Back, Some(Port::Back))
-            };
-            row
-        };
-        let packet = whole(kind);
-        rows.push(row("the first fragment", &first(packet.clone())));
-        rows.push(row("the last fragment", &last(packet)).after([went_to(kind, Host::Back)]));
-    }
-    rows
-}
-
-/// A backend comes between two fragments: the flow, and with it the packet, stays.
-fn moved(kind: Kind) -> Vec<Row> {
-    let (old, new) = (kind.id(Host::Back), kind.id(Host::Front));
-    let moving = Step::Slots(vec![Slot {
-        current: new,
-        previous: old,
-    }]);
-    vec![
-        to_port(
-            kind,
-            "a later fragment whose slot has moved since",
-            Port::Back,
-            &middle(whole(kind)),
-        )
-        .after([went_to(kind, Host::Back), moving]),
-    ]
-}
-
-/// Five packets whose entries compete for four places.
-fn full(kind: Kind) -> Vec<Row> {
-    let piece = |id: u32, range| whole(kind).piece(id, range);
-    let mut buckets = BTreeMap::<u32, Vec<u32>>::new();
-    let rivals = (0..=0xffff).find_map(|id| {
-        let bucket = buckets
-            .entry(first_place(kind, &piece(id, 0..40)))
-            .or_default();
-        bucket.push(id);
-        <[u32; 5]>::try_from(bucket.as_slice()).ok()
-    });
-    let [a, b, c, d, e] = rivals.expect("of 65,536 packets five share one of 16,384 buckets");
-    let seen = |id| Step::seen(BY_FRONT, piece(id, 0..40), Verdict::ForwardOther);
-    let recorded = [
-        Event::SelectStable,
-        Event::FragmentRecorded,
-        Event::FragmentTableFull,
-    ];
-    let later = piece(a, 40..64);
-    vec![
-        to_port(
-            kind,
-            "the first fragment of more packets than there are places",
-            Port::Back,
-            &piece(e, 0..40),
-        )
-        .after([seen(a), seen(b), seen(c), seen(d)])
-        .with(&recorded),
-        to_port(
-            kind,
-            "a later fragment of the last of them",
-            Port::Back,
-            &piece(e, 40..64),
-        )
-        .after([seen(a), seen(b), seen(c), seen(d), seen(e)]),
-        Row::new(
-            kind,
-            "a later fragment of one that made room",
-            &later,
-            Verdict::HeldFragment,
-        )
-        .served_by(Host::Back)
-        .after([seen(a), seen(b), seen(c), seen(d), seen(e)]),
-    ]
-}
-
-/// Where entries stand is no one's business: the datapath's own hash says it.
-fn first_place(kind: Kind, packet: &Packet) -> u32 {
-    let mut bytes = packet.bytes();
-    let frame = Frame(&mut bytes);
-    let key = if kind.is_v4() {
-        Key::of(&parse::<V4, _>(&frame, ETHERNET).unwrap())
-    } else {
-        Key::of(&parse::<V6, _>(&frame, ETHERNET).unwrap())
-    };
-    key.first_place(SEED)
 }
