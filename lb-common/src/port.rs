@@ -109,7 +109,7 @@ impl Port {
     pub const LARGE: u32 = 2;
 }
 
-/// What is done to a frame's tags; the first three are followed by the new one.
+/// What is done to a frame's tags for it to leave.
 pub type Tagging = u8;
 /// They stay, if there are any.
 pub const KEEP: Tagging = 0;

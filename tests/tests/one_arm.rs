@@ -2,14 +2,14 @@
 //! on a trunk, a bond, a bridge.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 use shunt_tests::{
     Family, Protocol,
     client::Client,
     config::{Backend, Config, Service},
-    daemon::{Daemon, verdict, verdicts},
+    daemon::{self, Daemon, verdict, verdicts},
     needs,
     netns::Netns,
     server::Server,
@@ -157,7 +157,13 @@ impl OneArm {
                 config = config.service(service.backend(Backend::new("b1", *address)));
             }
         }
-        let daemon = Daemon::start(&self.lb, &config).unwrap();
+        let mut daemon = Daemon::prepare(&self.lb, &config).unwrap();
+        daemon.run().unwrap();
+        daemon
+            .wait_status("all backends are up", patience(), |status| {
+                daemon::backends(status).all(|backend| backend["health"] == "up")
+            })
+            .unwrap();
         let client = Client::new(&self.client);
         for protocol in Protocol::BOTH {
             for family in Family::BOTH {
@@ -177,6 +183,11 @@ impl OneArm {
         assert_eq!(verdicts(&status, "drop"), 0, "{status:#}");
         (daemon, status)
     }
+}
+
+/// An emulated machine takes its time for four services.
+fn patience() -> Duration {
+    Duration::from_secs(needs::repetitions(20, 180))
 }
 
 /// All but the first packets, which wait for neighbours, took this way.

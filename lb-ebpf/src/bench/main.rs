@@ -49,7 +49,8 @@ static TEMPLATE: Array<[u32; MAC_WORDS + V6_WORDS]> = Array::with_max_entries(1,
 /// Runs so far, and how often the head was found grown.
 #[map]
 static RUNS: Array<[u32; 2]> = Array::with_max_entries(1, 0);
-/// The program that is called. All in it, and the caller, have to agree on `xdp.frags`.
+/// The program that is called. All in it, and the caller, have to agree on `xdp.frags`, which the datapath is loaded with
+/// (kernel 5.18).
 #[map]
 static PROGRAM: ProgramArray = ProgramArray::with_max_entries(1, 0);
 

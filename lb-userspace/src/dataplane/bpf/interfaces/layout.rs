@@ -7,8 +7,7 @@ use lb_common::port::{Arrival, Port, Tags};
 
 use super::links::{Kind, Link};
 
-/// Whether the kernel knows, of a frame in which XDP sees no tag, that it has none: where the hardware takes tags off,
-/// it does not.
+/// The interface of a frame in which XDP sees no tag, where the hardware takes tags off: only the kernel knows.
 const UNKNOWN: u32 = 0;
 
 /// An interface with the programs.

@@ -85,7 +85,13 @@ impl Interfaces {
 
     fn own(&self, links: &[Link], index: u32, mode: Mode) -> Own {
         let by_index: BTreeMap<u32, &Link> = links.iter().map(|link| (link.index, link)).collect();
-        let names: Vec<&str> = entrances(&by_index, index)
+        // Of a bond, its members decide: it has every feature itself.
+        let entrances = entrances(&by_index, index);
+        let sides = match entrances.as_slice() {
+            [_, members @ ..] if !members.is_empty() => members,
+            own => own,
+        };
+        let names: Vec<&str> = sides
             .iter()
             .filter_map(|index| by_index.get(index))
             .map(|link| link.name.as_str())
