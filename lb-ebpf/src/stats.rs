@@ -32,7 +32,9 @@ pub fn shared_event(event: Event) {
     if let Some(counter) = EVENTS.get_ptr_mut(event.index()) {
         // SAFETY: a live, aligned element that others change by the same instruction only. Rust has none for it: the
         // target's atomics end at loads and stores.
-        unsafe { asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) 1_u64, options(nostack)) };
+        unsafe {
+            asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) 1_u64, options(nostack))
+        };
     }
 }
 

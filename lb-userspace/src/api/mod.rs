@@ -13,5 +13,8 @@ mod status;
 pub use self::{
     client::{ClientError, status},
     server::{Server, ServerError},
-    status::{BackendStatus, FlowStatus, InterfaceStatus, LocalClientsStatus, PoolStatus, ServiceStatus, Status},
+    status::{
+        BackendStatus, FlowStatus, InterfaceStatus, LocalClientsStatus, PoolStatus, ServiceStatus,
+        Status,
+    },
 };

@@ -226,7 +226,10 @@ impl<D: Dataplane> Controller<D> {
     fn follow_namespaces(&mut self) {
         if let Err(error) = self.writer.dataplane().follow_namespaces() {
             let error = format!("{:#}", anyhow::Error::from(error));
-            tracing::warn!(error, "new clients behind bridges may not be balanced yet; trying again");
+            tracing::warn!(
+                error,
+                "new clients behind bridges may not be balanced yet; trying again"
+            );
         }
     }
 

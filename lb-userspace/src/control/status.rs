@@ -10,7 +10,10 @@ use super::{
     state::{PoolKey, State},
 };
 use crate::{
-    api::{BackendStatus, FlowStatus, InterfaceStatus, LocalClientsStatus, PoolStatus, ServiceStatus, Status},
+    api::{
+        BackendStatus, FlowStatus, InterfaceStatus, LocalClientsStatus, PoolStatus, ServiceStatus,
+        Status,
+    },
     dataplane::{Applied, Attachment, Attachments, Counters, LocalClients, Recorded},
 };
 

@@ -57,14 +57,20 @@ fn ports_of(links: &[LinkMessage], bridges: &[String]) -> Ports {
         .collect();
     let masters: BTreeSet<u32> = found.values().copied().collect();
     let port = |link: &LinkMessage| -> Option<Port> {
-        let controller = link.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::Controller(index) => Some(*index),
-            _ => None,
-        })?;
-        let namespace = link.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::LinkNetNsId(number) if *number >= 0 => Some(*number),
-            _ => None,
-        })?;
+        let controller = link
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                LinkAttribute::Controller(index) => Some(*index),
+                _ => None,
+            })?;
+        let namespace = link
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                LinkAttribute::LinkNetNsId(number) if *number >= 0 => Some(*number),
+                _ => None,
+            })?;
         masters.contains(&controller).then_some(Port {
             index: link.header.index,
             namespace,
@@ -81,10 +87,12 @@ fn ports_of(links: &[LinkMessage], bridges: &[String]) -> Ports {
 }
 
 fn name(link: &LinkMessage) -> Option<&String> {
-    link.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::IfName(name) => Some(name),
-        _ => None,
-    })
+    link.attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name),
+            _ => None,
+        })
 }
 
 fn is_bridge(link: &LinkMessage) -> bool {
@@ -192,9 +200,6 @@ mod tests {
             .map(|port| (port.index, port.namespace))
             .collect();
         assert_eq!(found, [(5, 0), (6, 7)]);
-        assert_eq!(
-            ports.missing,
-            ["br7".to_owned(), "eth0".to_owned()].into()
-        );
+        assert_eq!(ports.missing, ["br7".to_owned(), "eth0".to_owned()].into());
     }
 }

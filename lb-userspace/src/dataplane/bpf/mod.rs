@@ -45,7 +45,8 @@ use lb_common::{layout, service::Control};
 pub use self::object::{BENCH_PROGRAMS, KernelLog};
 use self::{
     attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
-    listeners::Listeners, local::Local, mapped::Mapped, namespaces::Namespaces, object::Object, pins::Pins, tables::Tables,
+    listeners::Listeners, local::Local, mapped::Mapped, namespaces::Namespaces, object::Object,
+    pins::Pins, tables::Tables,
 };
 use super::{Applied, Attachments, Counters, Dataplane, DataplaneError, Mode, Op, Recorded};
 use crate::desired::{DaemonSettings, Redirect};

@@ -4,14 +4,8 @@
 //! connects in a namespace makes the programs tell it.
 
 use std::{
-    collections::BTreeSet,
-    fs::File,
-    io,
-    mem::offset_of,
-    net::UdpSocket,
-    os::fd::AsRawFd as _,
-    sync::atomic::Ordering,
-    thread,
+    collections::BTreeSet, fs::File, io, mem::offset_of, net::UdpSocket, os::fd::AsRawFd as _,
+    sync::atomic::Ordering, thread,
 };
 
 use anyhow::{Context as _, bail};
@@ -45,7 +39,8 @@ impl Namespaces {
         let control = Mapped::new(control)?;
         let own = namespace(&witness()?, &control)?;
         let mut set = HashMap::try_from(set)?;
-        set.insert(own, 0, 0).context("adding a network namespace")?;
+        set.insert(own, 0, 0)
+            .context("adding a network namespace")?;
         Ok(Self {
             control,
             set,

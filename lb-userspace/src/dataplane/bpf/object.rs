@@ -127,11 +127,8 @@ impl Object {
 
 /// Whether the program of a refused call may say why. The verifier removes what would, where it may not.
 fn can_set_errno() -> bool {
-    is_helper_supported(
-        ProgramType::CgroupSockAddr,
-        BpfHelper::BPF_FUNC_set_retval,
-    )
-    .unwrap_or(false)
+    is_helper_supported(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_set_retval)
+        .unwrap_or(false)
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut aya::programs::Program> {
