@@ -1,14 +1,7 @@
 //! Containers behind a bridge of the load balancer call the VIP, those that are its backends included.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use std::{
-    collections::BTreeSet,
-    io::ErrorKind,
-    net::{SocketAddr, TcpStream, UdpSocket},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, io::ErrorKind, net::SocketAddr, time::Instant};
 
-use anyhow::Context as _;
 use serde_json::Value;
 use shunt_tests::{
     Family, Protocol,
@@ -21,31 +14,10 @@ use shunt_tests::{
     topology::{Shape, Topology, vip},
 };
 
-const PORT: u16 = 80;
-const PATIENCE: Duration = Duration::from_secs(20);
-const BRIDGES: &str = "bridges = [\"br0\"]\n";
+use crate::support::{self, PATIENCE, PORT, connect, event, exchange, serve, unconnected};
 
-/// One service for each protocol and family.
 fn config(topology: &Topology) -> Config {
-    let mut config = Config::new(topology.interfaces()).daemon(BRIDGES);
-    for protocol in Protocol::BOTH {
-        for family in Family::BOTH {
-            let name = format!("{}-{family}", protocol.name());
-            config = config.service(topology.service(&name, protocol, family, PORT));
-        }
-    }
-    config
-}
-
-fn serve(topology: &Topology) -> Vec<Server> {
-    Protocol::BOTH
-        .iter()
-        .flat_map(|&protocol| topology.serve(protocol).unwrap())
-        .collect()
-}
-
-fn event(daemon: &Daemon, name: &str) -> u64 {
-    daemon.status().unwrap()["events"][name].as_u64().unwrap()
+    support::config(topology).daemon("bridges = [\"br0\"]\n")
 }
 
 fn namespaces(status: &Value) -> u64 {
@@ -66,12 +38,6 @@ fn names(client: &Netns, protocol: Protocol, family: Family) -> BTreeSet<String>
         .spread(protocol, vip(family, PORT), 60, 2)
         .unwrap();
     spread.all().unwrap().into_keys().collect()
-}
-
-fn connect(netns: &Netns, to: SocketAddr) -> std::io::Result<TcpStream> {
-    netns
-        .enter(|| Ok(TcpStream::connect_timeout(&to, PATIENCE)))
-        .unwrap()
 }
 
 /// By other containers and by itself, beside a process on the host.
@@ -129,6 +95,7 @@ fn a_backend_is_served_by_itself() {
             backend.address(family).ip()
         );
 
+<<<<<<< HEAD:tests/tests/hairpin.rs
         let any = match family {
             Family::V4 => "0.0.0.0:0",
             Family::V6 => "[::]:0",
@@ -145,6 +112,11 @@ fn a_backend_is_served_by_itself() {
             (&buffer[..length], from),
             (&b"b1 who"[..], vip(family, PORT))
         );
+=======
+        let socket = unconnected(&backend.netns, family);
+        let to = vip(family, PORT);
+        assert_eq!(exchange(&socket, to), ("b1".to_owned(), to));
+>>>>>>> wip-local:tests/tests/local_clients/hairpin.rs
     }
     assert_eq!(event(&daemon, "local_sent"), 2);
 }
@@ -240,8 +212,7 @@ fn nothing_listens() {
 fn a_bridge_that_is_not_named_is_left_alone() {
     let topology = Topology::new(Shape::Bridge, 1).unwrap();
     let _servers = serve(&topology);
-    let mut config = config(&topology);
-    config.daemon = "bridges = [\"br7\"]\n".to_owned();
+    let config = support::config(&topology).daemon("bridges = [\"br7\"]\n");
     let daemon = Daemon::start(&topology.lb, &config).unwrap();
     let log = daemon.log();
     assert!(log.contains("no bridge is called so"), "{log}");
