@@ -54,7 +54,6 @@ use aya_log::EbpfLogger;
 use lb_common::{backend::BackendId, layout, service::Control};
 
 use self::{
-<<<<<<< HEAD
     attach::Attached,
     backends::Backends,
     counters::CounterMaps,
@@ -69,11 +68,6 @@ use self::{
     sources::{Sources, Span},
     tables::Tables,
     translations::Translations,
-=======
-    attach::Attached, backends::Backends, counters::CounterMaps, flows::Flows,
-    listeners::Listeners, local::Local, mapped::Mapped, namespaces::Namespaces, object::Object,
-    pins::Pins, tables::Tables,
->>>>>>> wip-local
 };
 pub use self::{
     fragments::Fragments,
