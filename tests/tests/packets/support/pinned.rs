@@ -11,6 +11,7 @@ use lb_common::{
     address::{Address, V4, V6},
     flow::{FlowRecord, ReverseRecord, Seen, Tuple},
     layout,
+    service::Control,
     snat::{Ports, SnatAddress},
     translation::{Return, Side, Translation},
     verdict::{Event, Verdict},
@@ -56,6 +57,16 @@ fn totals(map: &PerCpuArray<MapData, u64>, count: u32) -> anyhow::Result<Vec<u64
 pub fn open_port(pins: &Path, index: u32, mtu: u32) -> anyhow::Result<()> {
     let mut ports: Array<_, u32> = Array::try_from(Map::Array(open(pins, layout::PORTS)?))?;
     Ok(ports.set(index, mtu, 0)?)
+}
+
+/// Lets half-open flows be idle for as long as the machine runs.
+pub fn never_forget(pins: &Path) -> anyhow::Result<()> {
+    let mut control: Array<_, Control> = Array::try_from(Map::Array(open(pins, layout::CONTROL)?))?;
+    let words = Control {
+        half_open_timeout: u32::MAX,
+        ..control.get(&0, 0)?
+    };
+    Ok(control.set(0, words, 0)?)
 }
 
 /// What is remembered of flows, in both families.
