@@ -79,7 +79,7 @@ pub const OPEN: u32 = 1;
 /// Source addresses of one family.
 pub const SNAT_CAPACITY: u32 = 256;
 /// Translations of one family, each with two halves. The kernel takes the memory for all of them when the maps are made:
-/// 26 MiB for IPv4, 38 MiB for IPv6.
+/// 26 MiB for IPv4, 36 MiB for IPv6.
 pub const TRANSLATIONS_CAPACITY: u32 = 1 << 17;
 /// Locks of one family: one for each CPU, and the daemon's.
 pub const RETURN_LOCKS_CAPACITY: u32 = 1 << 12;

@@ -32,7 +32,8 @@ pub fn find<A: Family>(headers: &Headers<A>) -> Option<(Translation<A>, &'static
     if headers.opens() {
         return None;
     }
-    let record = A::translations().get_ptr_mut(&headers.tuple)?;
+    let tuple = &headers.tuple;
+    let record = A::translations().get_ptr_mut(tuple)?;
     // SAFETY: a live element of a preallocated map, copied at once.
     let translation = unsafe { *record };
     let backend = BACKENDS.get(translation.backend.index())?;
@@ -230,7 +231,7 @@ fn is_over<A: Family>(reply: &Tuple<A>, record: &Return<A>, control: &Control) -
         return false;
     }
     let tuple = record.forward(reply.protocol);
-    let Some(other) = A::translations().get_ptr(&tuple) else {
+    let Some(other) = A::translations().get_ptr(tuple) else {
         return true;
     };
     // SAFETY: a live element of a preallocated map, copied at once.

@@ -95,28 +95,9 @@ fn a_backend_is_served_by_itself() {
             backend.address(family).ip()
         );
 
-<<<<<<< HEAD:tests/tests/hairpin.rs
-        let any = match family {
-            Family::V4 => "0.0.0.0:0",
-            Family::V6 => "[::]:0",
-        };
-        let socket = backend
-            .netns
-            .enter(|| UdpSocket::bind(any).context("binding"))
-            .unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.send_to(b"who", vip(family, PORT)).unwrap();
-        let mut buffer = [0; 64];
-        let (length, from) = socket.recv_from(&mut buffer).unwrap();
-        assert_eq!(
-            (&buffer[..length], from),
-            (&b"b1 who"[..], vip(family, PORT))
-        );
-=======
         let socket = unconnected(&backend.netns, family);
         let to = vip(family, PORT);
         assert_eq!(exchange(&socket, to), ("b1".to_owned(), to));
->>>>>>> wip-local:tests/tests/local_clients/hairpin.rs
     }
     assert_eq!(event(&daemon, "local_sent"), 2);
 }

@@ -69,6 +69,7 @@ fn fifty_thousand_flows_to_one_backend_by_one_address() {
     ] {
         world::with(|world| {
             serve(world, kind)?;
+            world.never_forget()?;
             let before = world.counted(Verdict::NoSnatPort, Event::SnatPortsTaken)?;
             let mut ports = BTreeSet::new();
             let mut dropped = 0;

@@ -18,6 +18,7 @@ use lb_common::{
     fragment::{self, FragmentEntry},
     layout,
     port::{Arrival, Port},
+    service::Control,
     snat::{Ports, SnatAddress},
     translation::{Return, Side, Translation},
     verdict::{Event, Verdict},
@@ -70,6 +71,16 @@ pub fn name_device(pins: &Path, arrival: Arrival, index: u32) -> anyhow::Result<
     let map = Map::HashMap(open(pins, layout::DEVICES)?);
     let mut devices: HashMap<_, Arrival, u32> = HashMap::try_from(map)?;
     Ok(devices.insert(arrival, index, 0)?)
+}
+
+/// Lets half-open flows be idle for as long as the machine runs.
+pub fn never_forget(pins: &Path) -> anyhow::Result<()> {
+    let mut control: Array<_, Control> = Array::try_from(Map::Array(open(pins, layout::CONTROL)?))?;
+    let words = Control {
+        half_open_timeout: u32::MAX,
+        ..control.get(&0, 0)?
+    };
+    Ok(control.set(0, words, 0)?)
 }
 
 /// What is remembered of flows, in both families.

@@ -84,7 +84,7 @@ pub fn with(test: impl FnOnce(&mut World) -> anyhow::Result<()> + Send) {
 impl World {
     fn new() -> anyhow::Result<Self> {
         namespace::enter()?;
-        let pins = Path::new(namespace::BPF_FS).join("shunt");
+        let pins = pins();
         let start = Instant::now();
         let mut dataplane = BpfDataplane::open(&settings(pins.clone()), KernelLog::Off)?;
         let took = start.elapsed().as_millis();
@@ -314,6 +314,11 @@ impl World {
         ))
     }
 
+    /// Half-open flows are never idle for too long, however slow the machine is.
+    pub fn never_forget(&self) -> anyhow::Result<()> {
+        pinned::never_forget(&pins())
+    }
+
     /// What is remembered of flows.
     pub fn memory(&mut self) -> &mut Memory {
         &mut self.memory
@@ -359,6 +364,10 @@ impl World {
         output.truncate(result.data_size_out as usize);
         Ok((result.return_value, output))
     }
+}
+
+fn pins() -> PathBuf {
+    Path::new(namespace::BPF_FS).join("shunt")
 }
 
 /// Each counter as often as it moved.
