@@ -236,8 +236,7 @@ fn is_over<A: Family>(reply: &Tuple<A>, record: &Return<A>, control: &Control) -
     };
     // SAFETY: a live element of a preallocated map, copied at once.
     let other = unsafe { *other };
-    !record.belongs_to(&other, reply)
-        || Life::of(other.client, record.backend).is_over(reply.protocol, now, limits)
+    Life::of(other.client, record.backend).is_over(reply.protocol, now, limits)
 }
 
 /// Takes over the port of a translation that is over.

@@ -19,8 +19,8 @@ use crate::{
     wait::{Hopeless, wait_for},
 };
 
-/// How long start and stop may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long start and stop may take on a busy machine; an emulated one verifies programs for half a minute.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A daemon that may be stopped, killed and started again at the same places.
 #[derive(Debug)]
