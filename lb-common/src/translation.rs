@@ -214,7 +214,7 @@ mod tests {
     use super::*;
     use crate::{
         flow::TCP,
-        packet::{ACK, FIN, RST, SYN},
+        packet::{ACK, Carries, FIN, Fragment, RST, SYN},
     };
 
     const LIMITS: Limits = Limits {
@@ -225,6 +225,8 @@ mod tests {
 
     fn headers(flags: u8) -> Headers<u32> {
         Headers {
+            carries: Carries::TRANSPORT,
+            fragment: Fragment::default(),
             network: 14,
             transport: 34,
             length: 40,

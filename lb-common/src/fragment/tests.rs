@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     address::{V4, V6},
     flow::{Tuple, UDP},
-    packet::Fragment,
+    packet::{Carries, Fragment},
 };
 
 fn key(identification: u16) -> Key {
@@ -14,6 +14,7 @@ fn key(identification: u16) -> Key {
 
 fn headers<A: Address>(source: A, destination: A, identification: u16) -> Headers<A> {
     Headers {
+        carries: Carries::TRANSPORT,
         network: 14,
         transport: 34,
         length: 100,

@@ -47,11 +47,12 @@ fn every_container_reaches_every_backend() {
     let mut servers = serve(&topology);
     let mut config = config(&topology);
     for service in &mut config.services {
-        let address = match service.listen[0] {
+        let listen: SocketAddr = service.listen[0].parse().unwrap();
+        let address = match listen {
             SocketAddr::V4(_) => "10.2.0.1:8001",
             SocketAddr::V6(_) => "[fd00:2::1]:8001",
         };
-        let address = address.parse().unwrap();
+        let address: SocketAddr = address.parse().unwrap();
         servers.push(Server::start(&topology.lb, service.protocol, "host", &[address]).unwrap());
         service.backends.push(Backend::new("host", address));
     }
