@@ -123,7 +123,7 @@ pub fn hold<A: Family>(frame: &Frame, headers: &Headers<A>) -> bool {
         length: length as u32,
     };
     // The upper half says how many bytes of the packet follow.
-    let flags = u64::from(BPF_F_CURRENT_CPU) | (length as u64) << 32;
+    let flags = BPF_F_CURRENT_CPU | (length as u64) << 32;
     // SAFETY: the program's own context, a map of the kind that the helper takes, and a struct of the size given.
     let answer = unsafe {
         bpf_perf_event_output(

@@ -33,7 +33,7 @@ pub fn shared_event(event: Event) {
         // SAFETY: a live, aligned element that others change by the same instruction only. Rust has none for it: the
         // target's atomics end at loads and stores.
         unsafe {
-            asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) 1_u64, options(nostack))
+            asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) 1_u64, options(nostack));
         };
     }
 }

@@ -244,7 +244,7 @@ fn device(arrival: Arrival) -> Option<u32> {
         // SAFETY: a live element of a preallocated map, copied at once.
         return Some(unsafe { *device });
     }
-    (arrival.tags == Tags::NONE).then(|| arrival.interface)
+    (arrival.tags == Tags::NONE).then_some(arrival.interface)
 }
 
 #[inline(always)]

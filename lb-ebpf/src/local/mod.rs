@@ -155,9 +155,9 @@ impl<A: Local> Call<A> {
             backend.port_for(self.vip.port),
         );
         let key = SocketPeer::new(self.cookie, peer);
-        if A::vips().get_ptr(&key).is_none() {
+        if A::vips().get_ptr(key).is_none() {
             // A full map forgets the socket that was used least; it would be told its backend's name.
-            let _ = A::vips().insert(&key, &self.vip, 0);
+            let _ = A::vips().insert(key, self.vip, 0);
         }
         socket.set_peer::<N>(peer);
         stats::shared_event(event);
@@ -193,7 +193,7 @@ fn send<N: Notation>(socket: &Socket) -> i32 {
     let key = SocketPeer::new(call.cookie, call.vip);
     let flows = N::Address::flows();
     // SAFETY: a live element of a preallocated map, copied at once.
-    let known = flows.get_ptr(&key).map(|id| unsafe { *id });
+    let known = flows.get_ptr(key).map(|id| unsafe { *id });
     let backend = match known.and_then(steer::living) {
         Some(backend) => backend,
         None => {
@@ -201,7 +201,7 @@ fn send<N: Notation>(socket: &Socket) -> i32 {
                 return refuse();
             };
             // Where it fails, the table says the same until it changes.
-            let _ = flows.insert(&key, &id, 0);
+            let _ = flows.insert(key, id, 0);
             backend
         }
     };
@@ -212,7 +212,7 @@ fn send<N: Notation>(socket: &Socket) -> i32 {
 fn name<N: Notation>(socket: &Socket) -> i32 {
     if is_balanced(socket) {
         let key = SocketPeer::new(socket.cookie(), socket.peer::<N>());
-        if let Some(vip) = N::Address::vips().get_ptr(&key) {
+        if let Some(vip) = N::Address::vips().get_ptr(key) {
             // SAFETY: a live element of a preallocated map, copied at once.
             socket.set_peer::<N>(unsafe { *vip });
         }
