@@ -28,9 +28,12 @@ impl Tags {
         Self((word as u64) << 32)
     }
 
-    /// Behind this one tag, another one.
+    /// Behind this one tag, another one or none.
     #[must_use]
     pub const fn around(self, inner: Self) -> Self {
+        if inner.0 == Self::NONE.0 {
+            return self;
+        }
         Self(self.0 >> 32 | inner.0)
     }
 
