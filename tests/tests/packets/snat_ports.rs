@@ -13,6 +13,7 @@ use lb_common::{
     verdict::{Event, Verdict},
 };
 use lb_userspace::desired::Protocol;
+use shunt_tests::needs;
 
 use crate::{
     forward::request,
@@ -60,9 +61,15 @@ fn serve(world: &mut World, kind: Kind) -> anyhow::Result<()> {
 /// whoever gets none is counted.
 #[test]
 fn fifty_thousand_flows_to_one_backend_by_one_address() {
-    const WANTED: u32 = 50_000;
-    const TRIED: u32 = 66_000;
     const FORWARDED: u32 = 4;
+    // An emulated machine takes minutes for so many: a tenth of the flows has a tenth of the ports there.
+    let wanted = needs::repetitions(50_000, 5_000) as u32;
+    let ports_used = if wanted == 50_000 {
+        Ports::ALL
+    } else {
+        Ports::without(7475, u16::MAX)
+    };
+    let tried = ports_used.count() + 1_000;
     for kind in [
         Kind::new(Family::V4, Protocol::Tcp),
         Kind::new(Family::V6, Protocol::Udp),
@@ -70,13 +77,14 @@ fn fifty_thousand_flows_to_one_backend_by_one_address() {
         world::with(|world| {
             serve(world, kind)?;
             world.never_forget()?;
+            world.memory().use_ports(ports_used)?;
             let before = world.counted(Verdict::NoSnatPort, Event::SnatPortsTaken)?;
             let mut ports = BTreeSet::new();
             let mut dropped = 0;
-            for n in 0..TRIED {
+            for n in 0..tried {
                 let (code, output) = world.send(Port::Front, &nth(kind, n).bytes())?;
                 if code != FORWARDED {
-                    ensure!(n >= WANTED, "flow {n} got no port");
+                    ensure!(n >= wanted, "flow {n} got no port");
                     dropped += 1;
                     continue;
                 }
@@ -90,14 +98,14 @@ fn fifty_thousand_flows_to_one_backend_by_one_address() {
             let after = world.counted(Verdict::NoSnatPort, Event::SnatPortsTaken)?;
             let halves = world.memory().translations();
             println!("{kind}: {} flows, {dropped} without a port", ports.len());
-            ensure!(dropped >= u64::from(TRIED - 64_512), "{dropped}");
+            ensure!(dropped >= 1_000, "{dropped}");
             ensure!(
                 after == (before.0 + dropped, before.1 + dropped),
                 "{after:?}"
             );
             ensure!(halves == (ports.len(), ports.len()), "{halves:?}");
             // Every one of them is a flow of its own.
-            for n in (0..WANTED).step_by(997) {
+            for n in (0..wanted).step_by(997) {
                 let (_, output) = world.send(Port::Front, &nth(kind, n).bytes())?;
                 let source = SocketAddr::new(plan::snat(kind.family), sender(&output)?);
                 let packet = reply(kind).to(source);
