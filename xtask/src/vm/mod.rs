@@ -47,6 +47,18 @@ use crate::{
 
 /// What a run of all tests has beside this machine's kernel: the oldest one supported, and the newest one.
 const WITH_ALL_TESTS: &[&str] = &["5.10", kernels::NEWEST];
+/// The tests that such a run repeats there, by parts of their names, beside those that this machine's kernel cannot run:
+/// packet by packet, and once each way of attaching, taking over and balancing. `cargo xtask test vm` runs all of them.
+const REPEATED: &[&str] = &[
+    "packets::every_row",
+    "balance::backends",
+    "detach::",
+    "fragments::the_second",
+    "fullnat::backends",
+    "local_clients::host",
+    "pings::",
+    "stays_put::",
+];
 
 #[derive(Args, Clone, Debug)]
 pub struct Options {
@@ -156,7 +168,9 @@ pub fn with_all_tests(build: BuildOptions, not_run: &BTreeSet<String>) -> Result
     let newest = kernels.last().context("no kernel")?.clone();
     let tested = selftest::run(&harness, newest, false).context("the VM bench's own test");
     let trios = trio::run(&harness, &kernels, false)?;
-    let bench = Bench::new(&harness, bench::plan(harness.tests(&[])), kernels, false)?;
+    let repeated = REPEATED.iter().map(|&name| name.to_owned());
+    let names: Vec<String> = repeated.chain(not_run.iter().cloned()).collect();
+    let bench = Bench::new(&harness, bench::plan(harness.tests(&names)), kernels, false)?;
     let reports = bench.run(bench::JOBS)?;
     report::print(&bench.plan, &reports, 0);
     let good = reports.iter().all(|report| Counts::of(report).is_good())

@@ -63,7 +63,7 @@ impl Fragments {
         if !can_put_back(&program) {
             return Ok(None);
         }
-        let table = Mapped::new(&object.take_array(layout::FRAGMENTS)?)?;
+        let table = Mapped::new(object.array(layout::FRAGMENTS)?)?;
         let mut array = PerfEventArray::try_from(object.take_map(layout::HELD_FRAGMENTS)?)?;
         let cpus = aya::util::online_cpus().map_err(|(_, error)| error)?;
         let buffers = cpus

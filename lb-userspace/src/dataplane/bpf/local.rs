@@ -101,12 +101,9 @@ fn try_attach(
         attach_program(program, &cgroup, &pins.sockets().join(name))
             .with_context(|| format!("attaching {name} to {}", path.display()))?;
     }
-    let namespaces = Namespaces::new(
-        &object.take_array(layout::LOCAL)?,
-        object.take_map(layout::LOCAL_NAMESPACES)?,
-        &settings.bridges,
-    )
-    .with_context(|| format!("asking the programs at {}", path.display()))?;
+    let known = object.take_map(layout::LOCAL_NAMESPACES)?;
+    let namespaces = Namespaces::new(object.array(layout::LOCAL)?, known, &settings.bridges)
+        .with_context(|| format!("asking the programs at {}", path.display()))?;
     Ok((path, namespaces))
 }
 

@@ -132,26 +132,26 @@ impl BpfDataplane {
         let mut object = Object::load(pins, log)?;
         // Here, because programs are loaded as long as their maps are not taken. They do nothing without listeners.
         let local = local::attach(&mut object, pins, settings);
-        let mut control = Mapped::new(&object.take_array(layout::CONTROL)?)?;
+        let mut control = Mapped::new(object.array(layout::CONTROL)?)?;
         configure(&mut control, settings, is_adopted);
         let listeners = Listeners::new(
-            &object.take_array(layout::LISTENERS_V4)?,
-            &object.take_array(layout::LISTENERS_V6)?,
-            &object.take_array(layout::VIP_FILTER)?,
+            object.array(layout::LISTENERS_V4)?,
+            object.array(layout::LISTENERS_V6)?,
+            object.array(layout::VIP_FILTER)?,
         )?;
         let tables = Tables::new(
-            &object.take_array(layout::POOLS)?,
-            &object.take_array(layout::FORMER_POOLS)?,
-            &object.take_array(layout::SLOTS)?,
+            object.array(layout::POOLS)?,
+            object.array(layout::FORMER_POOLS)?,
+            object.array(layout::SLOTS)?,
         )?;
         let backends = Backends::new(
-            &object.take_array(layout::BACKENDS)?,
-            &object.take_array(layout::BACKEND_FILTER)?,
-            &object.take_array(layout::FULLNAT_FILTER)?,
+            object.array(layout::BACKENDS)?,
+            object.array(layout::BACKEND_FILTER)?,
+            object.array(layout::FULLNAT_FILTER)?,
         )?;
         let sources = Sources::new(
-            &object.take_array(layout::SNAT_V4)?,
-            &object.take_array(layout::SNAT_V6)?,
+            object.array(layout::SNAT_V4)?,
+            object.array(layout::SNAT_V6)?,
             &settings.snat_addresses,
             &settings.interfaces,
         )?;
@@ -184,9 +184,10 @@ impl BpfDataplane {
         )?;
         let attached = attach::attach(&mut object, pins, &settings.interfaces, settings.xdp_mode)?;
         let fragments = open_fragments(&mut object, &attached, control.load(0).seed);
+        let devices = HashMap::try_from(object.take_map(layout::DEVICES)?)?;
         let interfaces = Interfaces::new(
-            &object.take_array(layout::PORTS)?,
-            HashMap::try_from(object.take_map(layout::DEVICES)?)?,
+            object.array(layout::PORTS)?,
+            devices,
             settings.redirect,
             &attached,
         )?;
@@ -212,6 +213,7 @@ impl BpfDataplane {
             fragments,
         };
         if dataplane.has_fullnat() {
+            dataplane.object.load_called()?;
             dataplane.refresh_sources();
         }
         Ok(dataplane)
@@ -223,6 +225,7 @@ impl BpfDataplane {
         }
         let mut span = Span::default();
         if backend.forward == Forward::Fullnat {
+            self.object.load_called()?;
             self.set_fullnat(true);
             span = self.span(backend);
         }
@@ -284,7 +287,7 @@ impl Dataplane for BpfDataplane {
         match op {
             Op::PutBackend { id, backend } => self
                 .put(*id, backend)
-                .map_err(|error| DataplaneError::kernel("resetting counters", error))?,
+                .map_err(|error| DataplaneError::kernel("adding a backend", error))?,
             Op::RemoveBackend { id } => {
                 self.backends.remove(&self.control, *id);
                 let mut left = self.backends.read().into_values();

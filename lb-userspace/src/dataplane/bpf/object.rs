@@ -63,7 +63,7 @@ const PINNED: &[&str] = &[
 ];
 
 /// An XDP program, those that it calls, and where it finds them.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct XdpPrograms {
     name: &'static str,
     called: [(u32, &'static str); 2],
@@ -105,7 +105,8 @@ pub enum KernelLog {
 pub struct Object {
     ebpf: Ebpf,
     /// Which of [`XDP`] is loaded.
-    xdp: &'static str,
+    xdp: XdpPrograms,
+    are_called_loaded: bool,
 }
 
 impl Object {
@@ -123,30 +124,38 @@ impl Object {
             .load(PROGRAMS)
             .context("loading the maps (this needs root, or CAP_BPF and CAP_NET_ADMIN)")?;
         let xdp = load_xdp(&mut ebpf).context("the kernel refused the XDP program")?;
-        let mut programs: ProgramArray<_> = ebpf
-            .take_map(layout::PROGRAMS)
-            .context("the programs have no map of programs")?
-            .try_into()?;
-        for (index, name) in xdp.called {
-            let called: &mut Xdp = program(&mut ebpf, name)?.try_into()?;
-            called
-                .load()
-                .with_context(|| format!("the kernel refused the program {name}"))?;
-            // Its pin keeps what it holds.
-            programs.set(index, called.fd()?, 0)?;
-        }
         let egress: &mut SchedClassifier = program(&mut ebpf, "shunt_egress")?.try_into()?;
         egress
             .load()
             .context("the kernel refused the tc egress program")?;
         Ok(Self {
             ebpf,
-            xdp: xdp.name,
+            xdp,
+            are_called_loaded: false,
         })
     }
 
+    /// Loads what the XDP program calls, where that has not been done: the verifier takes as long for it as for all the
+    /// rest, and only `fullnat` needs it.
+    pub fn load_called(&mut self) -> anyhow::Result<()> {
+        if self.are_called_loaded {
+            return Ok(());
+        }
+        let mut programs: ProgramArray<_> = self.take_map(layout::PROGRAMS)?.try_into()?;
+        for (index, name) in self.xdp.called {
+            let called: &mut Xdp = program(&mut self.ebpf, name)?.try_into()?;
+            called
+                .load()
+                .with_context(|| format!("the kernel refused the program {name}"))?;
+            // Its pin keeps what it holds.
+            programs.set(index, called.fd()?, 0)?;
+        }
+        self.are_called_loaded = true;
+        Ok(())
+    }
+
     pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
-        Ok(program(&mut self.ebpf, self.xdp)?.try_into()?)
+        Ok(program(&mut self.ebpf, self.xdp.name)?.try_into()?)
     }
 
     pub fn egress(&mut self) -> anyhow::Result<&mut SchedClassifier> {
@@ -164,10 +173,10 @@ impl Object {
             .ok_or_else(|| anyhow!("the programs have no map {name}"))
     }
 
-    /// A map to be mapped into memory.
-    pub fn take_array(&mut self, name: &str) -> anyhow::Result<MapData> {
-        match self.take_map(name)? {
-            Map::Array(map) => Ok(map),
+    /// A map to be mapped into memory. It stays here: programs that are loaded later name it by its descriptor.
+    pub fn array(&self, name: &str) -> anyhow::Result<&MapData> {
+        match self.ebpf.map(name) {
+            Some(Map::Array(map)) => Ok(map),
             other => Err(anyhow!("map {name} is no array: {other:?}")),
         }
     }
