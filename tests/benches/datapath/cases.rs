@@ -1,32 +1,79 @@
-//! What is measured. A forwarding mode is one more entry of [`FORWARDS`].
+//! What is measured. A forwarding mode is one more entry of [`MODES`].
 
-use lb_common::verdict::{Event, Verdict};
+use lb_common::{
+    backend::Forward,
+    layout::TRANSLATIONS_CAPACITY,
+    verdict::{Event, Verdict},
+};
 use shunt_tests::{Family, Protocol};
 
 /// A forwarding mode.
 #[derive(Clone, Copy, Debug)]
-struct Forward {
-    name: &'static str,
-    /// Bytes by which a packet grows.
-    growth: u32,
+struct Mode {
+    forward: Forward,
+    /// Bytes by which a packet grows, in each family.
+    growth: [u32; 2],
     /// What an established packet may cost in ns, over IPv4: one flow, and 512k.
     goals: [f64; 2],
-    /// What a SYN leaves behind.
+    /// What a packet of an established flow, a SYN, and a UDP packet of a flow that no table knows leave behind.
+    established: &'static [Event],
     opening: &'static [Event],
-    /// What a UDP packet of a flow that no table knows leaves behind.
     datagram: &'static [Event],
-    /// Whether replies come back through the load balancer.
+    /// Whether replies come back by the reverse table.
     has_replies: bool,
 }
 
-const FORWARDS: [Forward; 1] = [Forward {
-    name: "nat",
-    growth: 0,
+const NAT: Mode = Mode {
+    forward: Forward::Nat,
+    growth: [0, 0],
     goals: [50.0, 60.0],
+    established: STABLE,
     opening: &[Event::SelectStable, Event::ReverseWritten],
     datagram: &[Event::SelectStable, Event::ReverseWritten],
     has_replies: true,
-}];
+};
+
+/// A mode that looks up and writes nothing.
+const DSR: Mode = Mode {
+    forward: Forward::Dsr,
+    goals: [38.0, 60.0],
+    opening: STABLE,
+    datagram: STABLE,
+    has_replies: false,
+    ..NAT
+};
+
+const MODES: [Mode; 5] = [
+    NAT,
+    Mode {
+        forward: Forward::Fullnat,
+        established: &[Event::SelectRecorded],
+        has_replies: false,
+        ..NAT
+    },
+    DSR,
+    Mode {
+        forward: Forward::Ipip,
+        growth: [20, 40],
+        goals: [45.0, 60.0],
+        ..DSR
+    },
+    Mode {
+        forward: Forward::Gue,
+        growth: [28, 48],
+        goals: [60.0, 60.0],
+        ..DSR
+    },
+];
+
+impl Mode {
+    /// Whether there is room for 2 to the power of `flow_bits` flows.
+    fn holds(self, flow_bits: u32) -> bool {
+        self.forward != Forward::Fullnat || 1 << flow_bits <= TRANSLATIONS_CAPACITY
+    }
+}
+
+const STABLE: &[Event] = &[Event::SelectStable];
 
 /// What kind of packet is sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,6 +128,7 @@ pub struct Case {
     pub backends: u32,
     pub side: Side,
     pub slots: Slots,
+    pub forward: Forward,
     pub growth: u32,
     /// What becomes of every single packet, questions to the kernel aside.
     pub verdict: Verdict,
@@ -104,21 +152,32 @@ impl Case {
             backends: 100,
             side: Side::Same,
             slots: Slots::Stable,
+            forward: Forward::Nat,
             growth: 0,
             verdict: Verdict::ForwardSame,
-            events: &[Event::SelectStable],
+            events: STABLE,
             goal: None,
             katran: None,
+        }
+    }
+
+    /// The same by a forwarding mode.
+    fn by(mode: Mode, name: String, family: Family, protocol: Protocol) -> Self {
+        let [v4, v6] = mode.growth;
+        Self {
+            forward: mode.forward,
+            growth: if family == Family::V4 { v4 } else { v6 },
+            ..Self::new(name, family, protocol)
         }
     }
 }
 
 pub fn all() -> Vec<Case> {
     let mut cases = nothing();
-    for forward in FORWARDS {
+    for mode in MODES {
         for family in Family::BOTH {
-            cases.extend(tcp(forward, family));
-            cases.extend(udp(forward, family));
+            cases.extend(tcp(mode, family));
+            cases.extend(udp(mode, family));
         }
     }
     for family in Family::BOTH {
@@ -150,26 +209,26 @@ fn nothing() -> Vec<Case> {
     ]
 }
 
-fn tcp(forward: Forward, family: Family) -> Vec<Case> {
+fn tcp(mode: Mode, family: Family) -> Vec<Case> {
     let is_v4 = family == Family::V4;
-    let mode = forward.name;
-    let name = |what: &str| format!("{mode} {family} TCP: {what}");
+    let by = mode.forward.name();
+    let name = |what: &str| format!("{by} {family} TCP: {what}");
     let case = |what: &str| Case {
-        growth: forward.growth,
-        ..Case::new(name(what), family, Protocol::Tcp)
+        events: mode.established,
+        ..Case::by(mode, name(what), family, Protocol::Tcp)
     };
     let hot = "established, 1 flow";
     let goal = |v4: f64, what: &str| {
         Some(if is_v4 {
             Goal::Nanoseconds(v4)
         } else {
-            Goal::Times(1.2, format!("{mode} IPv4 TCP: {what}"))
+            Goal::Times(1.2, format!("{by} IPv4 TCP: {what}"))
         })
     };
     let quoted = |v4: f64| is_v4.then_some(v4);
 
     let mut cases = vec![Case {
-        goal: goal(forward.goals[0], hot),
+        goal: goal(mode.goals[0], hot),
         katran: Some(if is_v4 { 101.9 } else { 97.1 }),
         ..case(hot)
     }];
@@ -178,12 +237,27 @@ fn tcp(forward: Forward, family: Family) -> Vec<Case> {
         ("established, 64k flows", 16, 361.0),
         ("established, 512k flows", 19, 425.0),
     ] {
+        if !mode.holds(flow_bits) {
+            continue;
+        }
         cases.push(Case {
             flow_bits,
-            goal: goal(forward.goals[1], what),
+            goal: goal(mode.goals[1], what),
             katran: quoted(katran),
             ..case(what)
         });
+    }
+    if mode.forward != Forward::Nat {
+        if mode.forward != Forward::Fullnat {
+            cases.push(Case {
+                traffic: Traffic::Syn,
+                flow_bits: 15,
+                events: mode.opening,
+                goal: Some(Goal::Times(1.0, name("established, 64k flows"))),
+                ..case("SYN, 32k sources, stable slots")
+            });
+        }
+        return cases;
     }
     cases.extend([
         Case {
@@ -211,14 +285,14 @@ fn tcp(forward: Forward, family: Family) -> Vec<Case> {
         Case {
             traffic: Traffic::Syn,
             flow_bits: 15,
-            events: forward.opening,
+            events: mode.opening,
             katran: quoted(250.0),
             ..case("SYN, 32k sources, stable slots")
         },
         Case {
             traffic: Traffic::Syn,
             flow_bits: 20,
-            events: forward.opening,
+            events: mode.opening,
             // A multiple of what a case costs that misses its own goal is none.
             goal: Some(Goal::Nanoseconds(if is_v4 { 200.0 } else { 240.0 })),
             katran: quoted(807.0),
@@ -236,23 +310,24 @@ fn tcp(forward: Forward, family: Family) -> Vec<Case> {
             ..case("SYN flood, 1M sources, moving slots")
         },
     ]);
-    if forward.has_replies {
-        cases.extend(replies(forward, family, Protocol::Tcp));
+    if mode.has_replies {
+        cases.extend(replies(mode, family, Protocol::Tcp));
     }
     cases
 }
 
-fn udp(forward: Forward, family: Family) -> Vec<Case> {
-    let mode = forward.name;
+fn udp(mode: Mode, family: Family) -> Vec<Case> {
+    let by = mode.forward.name();
     let case = |what: &str| Case {
-        growth: forward.growth,
-        ..Case::new(
-            format!("{mode} {family} UDP: {what}"),
+        events: mode.established,
+        ..Case::by(
+            mode,
+            format!("{by} {family} UDP: {what}"),
             family,
             Protocol::Udp,
         )
     };
-    let tcp = |what: &str| Some(Goal::Times(1.0, format!("{mode} {family} TCP: {what}")));
+    let tcp = |what: &str| Some(Goal::Times(1.0, format!("{by} {family} TCP: {what}")));
     let quoted = |v4: f64| (family == Family::V4).then_some(v4);
     let mut cases = vec![
         Case {
@@ -265,21 +340,23 @@ fn udp(forward: Forward, family: Family) -> Vec<Case> {
             goal: tcp("established, 4k flows"),
             ..case("4k flows")
         },
-        Case {
+    ];
+    if mode.holds(19) {
+        cases.push(Case {
             flow_bits: 19,
-            events: forward.datagram,
+            events: mode.datagram,
             goal: tcp("established, 512k flows"),
             ..case("512k flows, unanswered")
-        },
-    ];
-    if forward.has_replies {
-        cases.extend(replies(forward, family, Protocol::Udp));
+        });
+    }
+    if mode.has_replies {
+        cases.extend(replies(mode, family, Protocol::Udp));
     }
     cases
 }
 
 /// From one backend, so that its address is that of all flows.
-fn replies(forward: Forward, family: Family, protocol: Protocol) -> Vec<Case> {
+fn replies(mode: Mode, family: Family, protocol: Protocol) -> Vec<Case> {
     let case = |what: &str, flow_bits| Case {
         traffic: Traffic::Reply,
         flow_bits,
@@ -287,7 +364,11 @@ fn replies(forward: Forward, family: Family, protocol: Protocol) -> Vec<Case> {
         verdict: Verdict::ReplySame,
         events: &[],
         ..Case::new(
-            format!("{} {family} {}: {what}", forward.name, shown(protocol)),
+            format!(
+                "{} {family} {}: {what}",
+                mode.forward.name(),
+                shown(protocol)
+            ),
             family,
             protocol,
         )

@@ -25,7 +25,7 @@ use lb_userspace::{
         BackendEntry, Dataplane as _, Listener, Op,
         bpf::{BpfDataplane, KernelLog},
     },
-    desired::{self, DaemonSettings, Forward, Redirect, Timeouts, XdpMode},
+    desired::{self, DaemonSettings, Redirect, Timeouts, XdpMode},
     scheduler,
 };
 use nix::{
@@ -144,10 +144,11 @@ pub fn programs() -> anyhow::Result<Vec<Program>> {
         translated: info.size_translated().unwrap_or_default(),
         jitted: info.size_jitted(),
     };
-    let programs = vec![
-        describe("shunt_xdp", dataplane.xdp()?.info()?),
-        describe("shunt_egress", dataplane.egress()?.info()?),
-    ];
+    let programs = dataplane
+        .programs()?
+        .into_iter()
+        .map(|(name, info)| describe(name, info))
+        .collect();
     dataplane.detach()?;
     Ok(programs)
 }
@@ -235,7 +236,7 @@ fn configure(dataplane: &mut BpfDataplane, case: &Case) -> anyhow::Result<()> {
             address: plan::backend(case.side, number, case.family).into(),
             protocol,
             state: BackendState::Alive,
-            forward: Forward::Nat,
+            forward: case.forward,
             identity: id.bits(),
         };
         dataplane.apply(&Op::PutBackend { id, backend })?;

@@ -48,7 +48,7 @@ use std::{fmt, mem::offset_of, sync::atomic::Ordering};
 use anyhow::Context as _;
 use aya::{
     maps::HashMap,
-    programs::{SchedClassifier, Xdp},
+    programs::{ProgramInfo, SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
 use lb_common::{backend::BackendId, layout, service::Control};
@@ -257,6 +257,11 @@ impl BpfDataplane {
     /// The XDP program, for running single packets through it.
     pub fn xdp(&mut self) -> anyhow::Result<&mut Xdp> {
         self.object.xdp()
+    }
+
+    /// What the kernel says of every program that looks at packets.
+    pub fn programs(&mut self) -> anyhow::Result<Vec<(&'static str, ProgramInfo)>> {
+        self.object.programs()
     }
 
     /// The same for the tc egress program.

@@ -4,7 +4,7 @@ use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map, MapData, ProgramArray},
-    programs::{CgroupSockAddr, ProgramType, SchedClassifier, Xdp},
+    programs::{CgroupSockAddr, ProgramInfo, ProgramType, SchedClassifier, Xdp},
     sys::{BpfHelper, is_helper_supported},
 };
 use aya_log::EbpfLogger;
@@ -61,6 +61,8 @@ const PINNED: &[&str] = &[
     layout::RETURN_LOCKS_V4,
     layout::RETURN_LOCKS_V6,
 ];
+
+const EGRESS: &str = "shunt_egress";
 
 /// An XDP program, those that it calls, and where it finds them.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +126,7 @@ impl Object {
             .load(PROGRAMS)
             .context("loading the maps (this needs root, or CAP_BPF and CAP_NET_ADMIN)")?;
         let xdp = load_xdp(&mut ebpf).context("the kernel refused the XDP program")?;
-        let egress: &mut SchedClassifier = program(&mut ebpf, "shunt_egress")?.try_into()?;
+        let egress: &mut SchedClassifier = program(&mut ebpf, EGRESS)?.try_into()?;
         egress
             .load()
             .context("the kernel refused the tc egress program")?;
@@ -159,7 +161,21 @@ impl Object {
     }
 
     pub fn egress(&mut self) -> anyhow::Result<&mut SchedClassifier> {
-        Ok(program(&mut self.ebpf, "shunt_egress")?.try_into()?)
+        Ok(program(&mut self.ebpf, EGRESS)?.try_into()?)
+    }
+
+    pub fn programs(&mut self) -> anyhow::Result<Vec<(&'static str, ProgramInfo)>> {
+        self.load_called()?;
+        let called = self.xdp.called.map(|(_, name)| name);
+        let names = [self.xdp.name].into_iter().chain(called);
+        let mut infos = names
+            .map(|name| {
+                let xdp: &mut Xdp = program(&mut self.ebpf, name)?.try_into()?;
+                Ok((name, xdp.info()?))
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        infos.push((EGRESS, self.egress()?.info()?));
+        Ok(infos)
     }
 
     /// A program for sockets, not loaded: a kernel that refuses it may still balance packets.
