@@ -23,7 +23,7 @@ use super::{
 use crate::paths;
 
 /// One test on one kernel. Emulated machines are several times slower than this one.
-const TEST_LIMIT: Duration = Duration::from_secs(240);
+const TEST_LIMIT: Duration = Duration::from_secs(600);
 /// What a machine may take beyond that to end a test.
 const GRACE: Duration = Duration::from_secs(20);
 /// All tests on one kernel.

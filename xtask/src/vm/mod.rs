@@ -51,13 +51,10 @@ const WITH_ALL_TESTS: &[&str] = &["5.10", kernels::NEWEST];
 /// packet by packet, and once each way of attaching, taking over and balancing. `cargo xtask test vm` runs all of them.
 const REPEATED: &[&str] = &[
     "packets::every_row",
-    "balance::backends",
-    "detach::",
-    "fragments::the_second",
-    "fullnat::backends",
-    "local_clients::host",
-    "pings::",
-    "stays_put::",
+    "balance::backends_on_other_hosts",
+    "detach::native",
+    "local_clients::sockets::the_client_sees",
+    "stays_put::packets_do_not",
 ];
 
 #[derive(Args, Clone, Debug)]
