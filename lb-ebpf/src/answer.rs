@@ -67,19 +67,14 @@ pub fn refuse<A: Family + Tunnel>(
         Problem::TooBig(_) => Verdict::TooBig,
         Problem::TimeExceeded => Verdict::TimeExceeded,
     };
-    let changed = write(frame, headers, refused.problem);
+    // Before Linux 6.6, not of a frame larger than a page in generic mode.
+    let Some((quoted, sum)) = frame.quote(headers.network, headers.length) else {
+        return Outcome::stays(refused.otherwise);
+    };
+    let changed = frame
+        .grow(error::length::<A>(), headers.network, A::ETHERTYPE)
+        .and_then(|()| error::write(frame, headers, refused.problem, quoted, sum));
     Outcome::leaves_changed(changed, hop, verdict)
-}
-
-#[inline(always)]
-fn write<A: Family + Tunnel>(
-    frame: &mut Frame,
-    headers: &Headers<A>,
-    problem: Problem,
-) -> Option<()> {
-    let (quoted, sum) = frame.quote(headers.network, headers.length)?;
-    frame.grow(error::length::<A>(), headers.network, A::ETHERTYPE)?;
-    error::write(frame, headers, problem, quoted, sum)
 }
 
 /// How an answer of `length` bytes leaves to the sender of a packet.

@@ -112,7 +112,7 @@ impl Frame {
     }
 
     /// Cuts off all of the IP packet at `network`, of `length` bytes, but its start. Returns how much that is, and the
-    /// one's complement sum of it.
+    /// one's complement sum of it; `None` where that cannot be done, and nothing was.
     #[inline(always)]
     pub fn quote(&mut self, network: usize, length: usize) -> Option<(usize, u32)> {
         // Sizes that the program text names: the kernel sums no others, and at most 512 bytes.
@@ -129,6 +129,7 @@ impl Frame {
 
     #[inline(always)]
     fn cut<const N: usize>(&mut self, network: usize) -> Option<(usize, u32)> {
+        readable::<N>(self.ctx.data(), self.ctx.data_end(), network)?;
         // Opaque, or the compiler would subtract from a pointer to the end, which the verifier does not have.
         let excess = opaque(self.length()) - network - N;
         // SAFETY: the program's own context; no view of the packet is left.

@@ -114,8 +114,11 @@ pub(super) fn read<A: Icmp, P: Packet>(
     let ends = Tuple {
         source: ip.source,
         destination: ip.destination,
+        source_port: 0,
+        destination_port: 0,
         protocol: ip.protocol,
-        ..Tuple::default()
+        padding: 0,
+        more_padding: 0,
     };
     if kind == A::ECHO_REQUEST && code == 0 {
         return Ok((Carries::ECHO, ends));

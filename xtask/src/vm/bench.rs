@@ -27,7 +27,7 @@ const TEST_LIMIT: Duration = Duration::from_secs(600);
 /// What a machine may take beyond that to end a test.
 const GRACE: Duration = Duration::from_secs(20);
 /// All tests on one kernel.
-const KERNEL_LIMIT: Duration = Duration::from_secs(1800);
+const KERNEL_LIMIT: Duration = Duration::from_secs(7200);
 /// Machines that run at the same time unless told otherwise: while one waits for a timer, the other one computes.
 pub const JOBS: u8 = 2;
 
