@@ -71,10 +71,21 @@ pub fn refuse<A: Family + Tunnel>(
     let Some((quoted, sum)) = frame.quote(headers.network, headers.length) else {
         return Outcome::stays(refused.otherwise);
     };
-    let changed = frame
-        .grow(error::length::<A>(), headers.network, A::ETHERTYPE)
-        .and_then(|()| error::write(frame, headers, refused.problem, quoted, sum));
+    let changed = write(frame, headers, refused.problem, quoted, sum);
     Outcome::leaves_changed(changed, hop, verdict)
+}
+
+/// No closure: programs that share one would call it, with a stack of its own.
+#[inline(always)]
+fn write<A: Family + Tunnel>(
+    frame: &mut Frame,
+    headers: &Headers<A>,
+    problem: Problem,
+    quoted: usize,
+    sum: u32,
+) -> Option<()> {
+    frame.grow(error::length::<A>(), headers.network, A::ETHERTYPE)?;
+    error::write(frame, headers, problem, quoted, sum)
 }
 
 /// How an answer of `length` bytes leaves to the sender of a packet.
