@@ -92,6 +92,16 @@ impl Row {
         }
     }
 
+    /// Whether a packet of the row has VLAN tags.
+    pub fn is_tagged(&self) -> bool {
+        let has_tag = |frame: &[u8]| matches!(frame.get(12..14), Some([0x81, 0x00] | [0x88, 0xa8]));
+        let seen = self.setup.iter().any(|step| match step {
+            Step::Seen(_, packet, _) => has_tag(&packet.bytes()),
+            _ => false,
+        });
+        seen || has_tag(&self.input) || has_tag(&self.output)
+    }
+
     pub fn after(mut self, setup: impl IntoIterator<Item = Step>) -> Self {
         self.setup.extend(setup);
         self
