@@ -184,7 +184,8 @@ fn ask<A: Family>(
 ) -> Option<()> {
     stats::event(Event::HopAsked);
     let device = device(arrival)?;
-    let mut lookup = unset();
+    let mut room = Room(MaybeUninit::uninit());
+    let lookup = room.cleared();
     lookup.family = A::FAMILY;
     lookup.l4_protocol = journey.protocol;
     lookup.ifindex = device;
@@ -196,7 +197,7 @@ fn ask<A: Family>(
     let answer = unsafe {
         bpf_fib_lookup(
             frame.ctx().ctx.cast(),
-            &raw mut lookup,
+            &raw mut *lookup,
             size_of::<FibLookup>() as i32,
             0,
         )
@@ -218,22 +219,25 @@ fn ask<A: Family>(
     Some(())
 }
 
-/// All zero, in whole words: a call would do it byte by byte, which the verifier walks for every way that leads here.
-#[inline(always)]
-fn unset() -> FibLookup {
-    const WORDS: usize = size_of::<FibLookup>() / size_of::<u64>();
-    let mut lookup = Aligned(MaybeUninit::<FibLookup>::uninit());
-    let words = (&raw mut lookup).cast::<u64>();
-    for i in 0..WORDS {
-        // SAFETY: within the struct, which is aligned for words. Volatile, or the compiler makes it a call again.
-        unsafe { words.add(i).write_volatile(0) };
-    }
-    // SAFETY: integers only; all zero is a value.
-    unsafe { lookup.0.assume_init() }
-}
-
+/// Room for a lookup, aligned for words.
 #[repr(C, align(8))]
-struct Aligned(MaybeUninit<FibLookup>);
+struct Room(MaybeUninit<FibLookup>);
+
+impl Room {
+    /// A lookup of nothing but zeros, in whole words and in place: a call would write or copy byte by byte, which the
+    /// verifier walks for every way that leads here.
+    #[inline(always)]
+    fn cleared(&mut self) -> &mut FibLookup {
+        const WORDS: usize = size_of::<FibLookup>() / size_of::<u64>();
+        let words = self.0.as_mut_ptr().cast::<u64>();
+        for i in 0..WORDS {
+            // SAFETY: within the struct, which is aligned for words. Volatile, or the compiler makes it a call again.
+            unsafe { words.add(i).write_volatile(0) };
+        }
+        // SAFETY: integers only; all zero is a value.
+        unsafe { self.0.assume_init_mut() }
+    }
+}
 
 const _: () = assert!(size_of::<FibLookup>().is_multiple_of(size_of::<u64>()));
 

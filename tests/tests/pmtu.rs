@@ -61,8 +61,9 @@ fn tunnel(forward: &str) {
     }
     let both = [(Family::V4, Family::V4), (Family::V6, Family::V6)];
     for (family, outer) in both.into_iter().chain([(Family::V4, Family::V6)]) {
-        // The kernel has no end of GUE that takes IPv4 out of IPv6.
-        if forward == "gue" && family != outer {
+        // The kernel has no end of GUE that takes IPv4 out of IPv6, and does not get IPv6 out of it here, in generic mode.
+        // Between machines, in native mode, it does: `three_machines`.
+        if forward == "gue" && outer == Family::V6 {
             continue;
         }
         let take = |netns: &Netns| behind::take_from_tunnels(netns, "fd00:2::11");

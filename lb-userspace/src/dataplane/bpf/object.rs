@@ -143,12 +143,15 @@ impl Object {
         if self.are_called_loaded {
             return Ok(());
         }
-        let mut programs: ProgramArray<_> = self.take_map(layout::PROGRAMS)?.try_into()?;
-        for (index, name) in self.xdp.called {
+        for (_, name) in self.xdp.called {
             let called: &mut Xdp = program(&mut self.ebpf, name)?.try_into()?;
             called
                 .load()
                 .with_context(|| format!("the kernel refused the program {name}"))?;
+        }
+        let mut programs: ProgramArray<_> = self.take_map(layout::PROGRAMS)?.try_into()?;
+        for (index, name) in self.xdp.called {
+            let called: &mut Xdp = program(&mut self.ebpf, name)?.try_into()?;
             // Its pin keeps what it holds.
             programs.set(index, called.fd()?, 0)?;
         }
