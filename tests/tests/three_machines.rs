@@ -54,7 +54,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const TIMEOUT: Duration = Duration::from_millis(400);
 const FALL: u32 = 2;
 /// Three emulated machines on two cores.
-const SLACK: Duration = Duration::from_secs(1);
+const SLACK: Duration = Duration::from_secs(4);
 
 /// The namespace that has the machine's interfaces, configured.
 fn host(role: &str, interfaces: &[(&str, &[&str])]) -> Netns {
