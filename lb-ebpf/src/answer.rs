@@ -22,8 +22,8 @@ use crate::{
 };
 
 /// Places in [`BUDGETS`].
-pub const ECHOES: u32 = 0;
-pub const ERRORS: u32 = 1;
+const ECHOES: u32 = 0;
+const ERRORS: u32 = 1;
 
 /// A packet that cannot go on.
 pub struct Refused {

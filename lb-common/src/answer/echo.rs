@@ -1,9 +1,9 @@
 //! Replies to echo requests: RFC 792, RFC 4443 section 4.2.
 
-use super::{CHECKSUM, TTL};
+use super::TTL;
 use crate::{
     csum::Delta,
-    packet::{Headers, ICMP_LENGTH, Icmp, PacketMut},
+    packet::{Headers, ICMP_CHECKSUM, ICMP_LENGTH, Icmp, PacketMut},
     rewrite::{self, Patch as _},
 };
 
@@ -25,7 +25,7 @@ pub fn reply<A: Icmp, P: PacketMut>(packet: &mut P, headers: &Headers<A>) -> Opt
         u16::from_ne_bytes([A::ECHO_REPLY, 0]),
     );
     let change = Delta::default().replace(u32::from(old), u32::from(new));
-    icmp.store(CHECKSUM, change.apply(icmp.load(CHECKSUM)));
+    icmp.store(ICMP_CHECKSUM, change.apply(icmp.load(ICMP_CHECKSUM)));
     icmp.store(0, A::ECHO_REPLY);
     Some(())
 }

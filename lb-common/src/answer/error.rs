@@ -1,10 +1,9 @@
 //! ICMP errors that only the load balancer can send: RFC 1812 section 4.3.2, RFC 4443 section 3.
 
-use super::CHECKSUM;
 use crate::{
     csum,
     encap::{Outer, Tunnel},
-    packet::{Headers, ICMP_LENGTH, Icmp, PacketMut},
+    packet::{Headers, ICMP_CHECKSUM, ICMP_LENGTH, Icmp, PacketMut},
 };
 
 /// Network control, as routers mark their errors (RFC 1812, section 4.3.2.5).
@@ -69,7 +68,7 @@ pub fn write<A: Icmp + Tunnel, P: PacketMut>(
     }
     let mut icmp = packet.view_mut::<ICMP_LENGTH>(headers.network + A::LENGTH)?;
     icmp.store(0, kind);
-    icmp.store(CHECKSUM, !(csum::fold(total) as u16));
+    icmp.store(ICMP_CHECKSUM, !(csum::fold(total) as u16));
     icmp.store(4, mtu);
     Some(())
 }

@@ -12,5 +12,3 @@ pub mod error;
 
 /// Hops that an answer may take.
 const TTL: u8 = 64;
-/// Offset of the checksum in an ICMP header.
-const CHECKSUM: usize = 2;

@@ -8,6 +8,8 @@ use crate::{
 
 /// Bytes of a header, all that a quoted packet follows.
 pub const ICMP_LENGTH: usize = 8;
+/// Offset of the checksum in it.
+pub(crate) const ICMP_CHECKSUM: usize = 2;
 /// What every error quotes of the transport layer at least (RFC 792): the ports, of UDP all.
 const QUOTED: usize = 8;
 /// Bytes of a frame that hold all that is read of it, options and extension headers aside.

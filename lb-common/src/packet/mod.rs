@@ -10,7 +10,7 @@ mod transport;
 mod view;
 
 pub use fragment::Fragment;
-pub(crate) use icmp::quote;
+pub(crate) use icmp::{ICMP_CHECKSUM, quote};
 pub use icmp::{ICMP_LENGTH, Icmp, Quoted};
 pub use ip::IpHeader;
 pub use link::{ETHERNET_LENGTH, SERVICE_VLAN, VLAN, network_layer};

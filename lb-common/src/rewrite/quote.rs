@@ -3,10 +3,8 @@
 use super::{End, checksum_offset};
 use crate::{
     csum::Delta,
-    packet::{Headers, Icmp, Packet, PacketMut, Quoted, Word, quote},
+    packet::{Headers, ICMP_CHECKSUM, Icmp, Packet, PacketMut, Quoted, Word, quote},
 };
-
-const ICMP_CHECKSUM: usize = 2;
 
 /// A packet of which single values can be replaced, by whatever means.
 pub trait Patch: Packet {
