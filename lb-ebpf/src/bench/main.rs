@@ -39,13 +39,14 @@ static PORT: Global<u32> = Global::new(u32::MAX);
 static IS_DESTINATION: Global<u32> = Global::new(0);
 
 const ETHERNET: usize = 14;
-const MAC_WORDS: usize = 3;
+/// The MACs, the EtherType, which a tunnel's header covers, and two bytes more.
+const LINK_WORDS: usize = 4;
 const V4_WORDS: usize = 10;
 const V6_WORDS: usize = 15;
 
-/// MACs, then the words of the headers behind the Ethernet header.
+/// The Ethernet header and two bytes more, then the words of the headers behind it.
 #[map]
-static TEMPLATE: Array<[u32; MAC_WORDS + V6_WORDS]> = Array::with_max_entries(1, 0);
+static TEMPLATE: Array<[u32; LINK_WORDS + V6_WORDS]> = Array::with_max_entries(1, 0);
 /// Runs so far, and how often the head was found grown.
 #[map]
 static RUNS: Array<[u32; 2]> = Array::with_max_entries(1, 0);
@@ -133,12 +134,12 @@ fn restore<const N: usize>(ctx: &XdpContext, flow: u32) -> Option<()> {
     let port = u32::from(port.to_be()) << shift;
     let (address_word, port_word) = (ADDRESS.load() as usize, PORT.load() as usize);
 
-    for (i, &word) in template[..MAC_WORDS].iter().enumerate() {
+    for (i, &word) in template[..LINK_WORDS].iter().enumerate() {
         // SAFETY: within the packet, checked above; the BPF machine needs no alignment.
         unsafe { *((start + 4 * i) as *mut u32) = word };
     }
     for i in 0..N {
-        let mut word = template[MAC_WORDS + i];
+        let mut word = template[LINK_WORDS + i];
         // Read-only: the verifier leaves one of each comparison's ways.
         if i == address_word {
             word ^= address;

@@ -15,7 +15,8 @@ use crate::{
     plan,
 };
 
-const MAC_WORDS: usize = 3;
+/// The MACs, the EtherType and two bytes more.
+const LINK_WORDS: usize = 4;
 const ETHERNET: usize = 14;
 const WORDS: usize = 15;
 
@@ -61,7 +62,7 @@ impl Wrapper {
         }
         let program = ProgramArray::try_from(take(&mut ebpf, "PROGRAM")?)?;
         let runs = Array::try_from(take(&mut ebpf, "RUNS")?)?;
-        let mut template: Array<_, [u32; MAC_WORDS + WORDS]> =
+        let mut template: Array<_, [u32; LINK_WORDS + WORDS]> =
             Array::try_from(take(&mut ebpf, "TEMPLATE")?)?;
         template.set(0, words(&frame), 0)?;
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
@@ -116,11 +117,11 @@ impl Wrapper {
 }
 
 /// The frame's bytes as the wrapper writes them.
-fn words(frame: &Frame) -> [u32; MAC_WORDS + WORDS] {
-    let macs = frame.bytes[..4 * MAC_WORDS].chunks_exact(4);
+fn words(frame: &Frame) -> [u32; LINK_WORDS + WORDS] {
+    let link = frame.bytes[..4 * LINK_WORDS].chunks_exact(4);
     let headers = frame.bytes[ETHERNET..].chunks_exact(4).take(WORDS);
-    let mut words = [0; MAC_WORDS + WORDS];
-    for (word, bytes) in words.iter_mut().zip(macs.chain(headers)) {
+    let mut words = [0; LINK_WORDS + WORDS];
+    for (word, bytes) in words.iter_mut().zip(link.chain(headers)) {
         *word = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }
     words
