@@ -182,7 +182,7 @@ impl Tunnel for V6 {
     /// The addresses of header and pseudo-header cancel out; so do the lengths.
     #[inline(always)]
     fn packet_sum<P: PacketMut>(packet: &P, headers: &Headers<Self>) -> Option<u32> {
-        if headers.is_extended {
+        if headers.extensions != 0 {
             return None;
         }
         let ip = packet.view::<8>(headers.network)?;

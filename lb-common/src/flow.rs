@@ -83,7 +83,8 @@ impl Seen {
     /// Whether more than `timeout` (same unit) lies between the two.
     #[inline(always)]
     pub const fn is_older(self, now: Self, timeout: u32) -> bool {
-        now.since(self) > timeout
+        // Not by the difference, which may be none: that is a branch more.
+        now.0 as u64 > self.0 as u64 + timeout as u64
     }
 
     /// A duration in the unit of [`Seen`], rounded up, at least 1.

@@ -64,11 +64,12 @@ impl Hop {
         length <= self.mtu as usize
     }
 
-    /// Whether it takes an IP packet of `length` bytes, which lies in one buffer or not.
+    /// Whether it takes an IP packet of `length` bytes, which lies in one buffer (`linear` is 1) or not (0). With as
+    /// few branches as can be, as each is a way for the kernel's verifier.
     #[inline(always)]
-    pub const fn takes(&self, length: usize, is_linear: bool) -> bool {
-        self.kind != Self::STACK
-            && self.has_room(length)
-            && (is_linear || self.kind != Self::OTHER_LINEAR)
+    pub const fn takes(&self, length: usize, linear: usize) -> bool {
+        const ANY: usize = 1 << Hop::SAME | 1 << Hop::OTHER;
+        let takes = (ANY | linear << Self::OTHER_LINEAR) >> (self.kind & 3);
+        takes & 1 != 0 && self.has_room(length)
     }
 }

@@ -230,7 +230,7 @@ mod tests {
             network: 14,
             transport: 34,
             length: 40,
-            is_extended: false,
+            extensions: 0,
             tuple: Tuple::default(),
             flags,
             ttl: 64,

@@ -102,7 +102,7 @@ fn way_back<A: Family>(
         protocol: A::ICMP,
         network: headers.network,
         length,
-        is_linear: frame.is_linear(headers.network + length),
+        linear: frame.linear_flag(headers.network + length),
     };
     let place = hash::mix(journey.destination.fold());
     transmit::next_hop(frame, &journey, control, &CLIENT_HOPS, place)

@@ -27,7 +27,7 @@ fn packet<A: Family>(skb: &mut Skb, network: usize) -> Verdict {
     let Some(control) = maps::control() else {
         return Verdict::EgressNotOurs;
     };
-    if headers.fragment.is_part() && fragments::follow(&mut headers, control).is_err() {
+    if fragments::follow(skb, &mut headers, control).is_err() {
         return Verdict::EgressNotOurs;
     }
     let Some(record) = reverse::find(&headers, control) else {

@@ -7,7 +7,7 @@ use lb_common::{
     filter,
     flow::Tuple,
     fragment::{self, FragmentEntry, HELD_LENGTH, HeldFragment, Key, PLACES, Ports, Reading, WAYS},
-    packet::{Headers, Skip},
+    packet::{Headers, Packet, Skip},
     service::Control,
     verdict::Event,
 };
@@ -26,7 +26,21 @@ static HELD_FRAGMENTS: PerfEventArray<HeldFragment> = PerfEventArray::new(0);
 
 /// Records the ports of a first fragment, and gives a later one those of its first.
 #[inline(always)]
-pub fn follow<A: Family>(headers: &mut Headers<A>, control: &Control) -> Result<(), Skip> {
+pub fn follow<A: Family, P: Packet>(
+    packet: &P,
+    headers: &mut Headers<A>,
+    control: &Control,
+) -> Result<(), Skip> {
+    if headers.fragment.is_part() {
+        join(headers, control)?;
+    }
+    // The ways that led here differ in this, and in nothing else that matters from here on.
+    headers.fragment = headers.fragment.anchored(packet);
+    Ok(())
+}
+
+#[inline(always)]
+fn join<A: Family>(headers: &mut Headers<A>, control: &Control) -> Result<(), Skip> {
     let is_later = headers.fragment.is_later();
     if !concerns(&headers.tuple) {
         return if is_later { Err(Skip::NotOurs) } else { Ok(()) };

@@ -59,8 +59,18 @@ impl Frame {
     /// Whether its first `bytes` lie in one buffer.
     #[inline(always)]
     pub fn is_linear(&self, bytes: usize) -> bool {
-        // Not two ways for the verifier, one for each answer.
-        !self.has_buffers || unknown(usize::from(bytes <= self.linear()), self.linear()) != 0
+        self.linear_flag(bytes) != 0
+    }
+
+    /// The same as 1 or 0, without a branch, which would be two ways for the verifier.
+    #[inline(always)]
+    pub fn linear_flag(&self, bytes: usize) -> usize {
+        if !self.has_buffers {
+            return 1;
+        }
+        // All ones where bytes are missing.
+        let missing = self.linear().wrapping_sub(bytes).cast_signed() >> (usize::BITS - 1);
+        missing.cast_unsigned().wrapping_add(1)
     }
 
     #[inline(always)]

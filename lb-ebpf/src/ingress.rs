@@ -58,9 +58,7 @@ fn packet<A: Family + Tunnel, const STEP: u32>(frame: &mut Frame, network: usize
     let Some(control) = maps::control() else {
         return skipped(Skip::NotOurs);
     };
-    if headers.fragment.is_part()
-        && let Err(skip) = fragments::follow(&mut headers, control)
-    {
+    if let Err(skip) = fragments::follow(frame, &mut headers, control) {
         if STEP == ALL && skip == Skip::Fragment && fragments::hold(frame, &headers) {
             return Outcome::stays(Verdict::HeldFragment);
         }

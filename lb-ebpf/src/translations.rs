@@ -10,7 +10,7 @@
 use aya_ebpf::bindings::{BPF_EXIST, BPF_NOEXIST};
 use lb_common::{
     backend::{Backend, BackendId},
-    flow::{Closing, Tuple},
+    flow::{Closing, Seen, Tuple},
     hash,
     packet::Headers,
     service::Control,
@@ -181,6 +181,7 @@ pub fn draw<A: Family>(
         return None;
     }
     let mut reply = reverse::reply(&headers.tuple, backend);
+    let now = now();
     for probe in 0..PROBES {
         let draw = snat::draw(hash, probe);
         let place = hash::scale(draw, u32::from(backend.snat_count));
@@ -188,14 +189,14 @@ pub fn draw<A: Family>(
         if snat.ports.count() == 0 {
             return None;
         }
-        reply.destination = snat.address;
+        reply.destination = A::from_words(&snat.address.to_words());
         reply.destination_port = snat.port(draw);
         // Replies to a port where clients are served would be taken for theirs. The bitmap also passes over the ports
         // of other addresses: one in 16,384 for each listener there is.
         if steer::may_be_service(reply.destination, reply.destination_port) {
             continue;
         }
-        let outcome = look(&reply, control);
+        let outcome = look(&reply, now, control);
         if outcome != Drawn::NONE {
             drawn.address = reply.destination.to_words();
             drawn.port = reply.destination_port;
@@ -208,13 +209,13 @@ pub fn draw<A: Family>(
 
 /// Whether a reverse half can be claimed.
 #[inline(always)]
-fn look<A: Family>(reply: &Tuple<A>, control: &Control) -> u16 {
+fn look<A: Family>(reply: &Tuple<A>, now: Seen, control: &Control) -> u16 {
     let Some(known) = A::returns().get_ptr(reply) else {
         return Drawn::FREE;
     };
     // SAFETY: a live element of a preallocated map, copied at once.
     let known = unsafe { *known };
-    if is_over(reply, &known, control) {
+    if is_over(reply, &known, now, control) {
         Drawn::OVER
     } else {
         Drawn::NONE
@@ -222,8 +223,7 @@ fn look<A: Family>(reply: &Tuple<A>, control: &Control) -> u16 {
 }
 
 #[inline(always)]
-fn is_over<A: Family>(reply: &Tuple<A>, record: &Return<A>, control: &Control) -> bool {
-    let now = now();
+fn is_over<A: Family>(reply: &Tuple<A>, record: &Return<A>, now: Seen, control: &Control) -> bool {
     let limits = control.limits();
     let alone = Life::of(Side::default(), record.backend);
     // Most are fresh, and need no second look.
@@ -265,7 +265,7 @@ fn is_still_over_and_gone<A: Family>(reply: &Tuple<A>, control: &Control) -> boo
     };
     // SAFETY: a live element of a preallocated map, copied at once.
     let known = unsafe { *known };
-    if !is_over(reply, &known, control) {
+    if !is_over(reply, &known, now(), control) {
         return false;
     }
     let tuple = known.forward(reply.protocol);

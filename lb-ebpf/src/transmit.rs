@@ -115,8 +115,8 @@ pub struct Journey<A> {
     pub network: usize,
     /// Bytes of the IP packet.
     pub length: usize,
-    /// Whether the frame lies in one buffer.
-    pub is_linear: bool,
+    /// 1 if the frame lies in one buffer, else 0.
+    pub linear: usize,
 }
 
 impl<A: Family> Journey<A> {
@@ -129,7 +129,7 @@ impl<A: Family> Journey<A> {
             protocol: headers.tuple.protocol,
             network: headers.network,
             length: headers.length,
-            is_linear: frame.is_linear(headers.frame_length()),
+            linear: frame.linear_flag(headers.frame_length()),
         }
     }
 }
@@ -149,16 +149,16 @@ pub fn next_hop<A: Family>(
     let destination = journey.destination.to_words();
     let arrival = Arrival::new(frame.ingress(), Tags::read(frame, journey.network)?);
     if !hop.is_for(destination, arrival, control.hop_epoch) {
-        hop.kind = Hop::STACK;
-        hop.mtu = Hop::ANY_MTU;
-        ask(frame, journey, arrival, hop);
         hop.destination = destination;
         hop.arrival = arrival;
         hop.epoch = control.hop_epoch;
         hop.left = hop::PACKETS;
+        hop.mtu = Hop::ANY_MTU;
+        hop.kind = Hop::STACK;
+        ask(frame, journey, arrival, hop);
     }
     hop.left -= 1;
-    hop.takes(journey.length, journey.is_linear).then_some(hop)
+    hop.takes(journey.length, journey.linear).then_some(hop)
 }
 
 /// What the way that [`next_hop`] has just looked up takes, if that is less than the packet has.
@@ -205,18 +205,38 @@ fn ask<A: Family>(
     if answer != 0 {
         return None;
     }
+    // What has no branches comes first: the verifier walks the rest of this once for each.
+    hop.macs = macs(&lookup.dmac, &lookup.smac);
     let (port, home) = (PORTS.get(lookup.ifindex)?, PORTS.get(device)?);
+    hop.tag = port.tags.word();
+    hop.interface = port.through;
     // SAFETY: both arms are a u16.
     let mtu = unsafe { lookup.__bindgen_anon_1.mtu_result };
     hop.mtu = if mtu == 1 { port.mtu as u16 } else { mtu };
     hop.tagging = port::tagging(arrival.tags, port.tags)?;
-    hop.tag = port.tags.word();
-    hop.interface = port.through;
-    let [a, b, c, d, e, f] = lookup.dmac;
-    let [g, h, i, j, k, l] = lookup.smac;
-    hop.macs = [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_ne_bytes);
     hop.kind = kind(port, home);
     Some(())
+}
+
+/// The MACs of a frame, in halves of words, because bytes are read one by one.
+#[inline(always)]
+fn macs(destination: &[u8; 6], source: &[u8; 6]) -> [u32; 3] {
+    let half = |mac: &[u8; 6], i| {
+        // SAFETY: within the six bytes; the BPF machine needs no alignment.
+        u32::from(unsafe { mac.as_ptr().cast::<u16>().add(i).read_unaligned() })
+    };
+    let word = |first: u32, second: u32| {
+        if cfg!(target_endian = "little") {
+            first | second << 16
+        } else {
+            first << 16 | second
+        }
+    };
+    [
+        word(half(destination, 0), half(destination, 1)),
+        word(half(destination, 2), half(source, 0)),
+        word(half(source, 1), half(source, 2)),
+    ]
 }
 
 /// Room for a lookup, aligned for words.

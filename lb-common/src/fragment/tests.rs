@@ -18,7 +18,7 @@ fn headers<A: Address>(source: A, destination: A, identification: u16) -> Header
         network: 14,
         transport: 34,
         length: 100,
-        is_extended: false,
+        extensions: 0,
         fragment: Fragment::v4(0x2000_u16.to_be(), identification, UDP),
         tuple: Tuple {
             source,

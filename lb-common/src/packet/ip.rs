@@ -19,8 +19,8 @@ pub struct Ip<A> {
     pub payload: usize,
     /// Bytes of the whole packet.
     pub length: usize,
-    /// Whether there are options or extension headers.
-    pub is_extended: bool,
+    /// Bytes of options or extension headers.
+    pub extensions: usize,
     pub fragment: Fragment,
     pub source: A,
     pub destination: A,
@@ -79,7 +79,7 @@ impl IpHeader for V4 {
             transport: packet.anchor::<127>(network + header),
             payload: total - header,
             length: total,
-            is_extended: header != V4_LENGTH,
+            extensions: header - V4_LENGTH,
             fragment: Fragment::v4(ip.load(6), ip.load(4), protocol),
             source: ip.load(Self::SOURCE_OFFSET),
             destination: ip.load(Self::DESTINATION_OFFSET),
@@ -187,7 +187,7 @@ impl IpHeader for V6 {
             transport: packet.anchor::<1023>(network + V6_LENGTH + extensions),
             payload: payload - extensions,
             length: V6_LENGTH + payload,
-            is_extended: extensions != 0,
+            extensions,
             fragment,
             source: ip.load(Self::SOURCE_OFFSET),
             destination: ip.load(Self::DESTINATION_OFFSET),

@@ -66,8 +66,8 @@ pub struct Headers<A> {
     pub transport: usize,
     /// Bytes of the IP packet; the frame may have more.
     pub length: usize,
-    /// Whether there are IPv4 options or IPv6 extension headers.
-    pub is_extended: bool,
+    /// Bytes of IPv4 options or IPv6 extension headers.
+    pub extensions: usize,
     pub fragment: Fragment,
     /// The flow that it belongs to, in its own direction. A later fragment's ports are those of its first one, and 0
     /// until they are looked up; an echo request has none.
@@ -177,8 +177,8 @@ pub fn parse<A: Icmp, P: Packet>(packet: &P, network: usize) -> Result<Headers<A
         carries: Carries(anchored(carries.0)),
         transport: ip.transport,
         length: ip.length,
-        is_extended: anchored(u8::from(ip.is_extended)) != 0,
-        fragment: ip.fragment.anchored(packet),
+        extensions: packet.anchor::<1023>(ip.extensions),
+        fragment: ip.fragment,
         tuple,
         flags: anchored(flags),
         ttl: ip.ttl,

@@ -38,7 +38,7 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
         protocol: if is_gue { UDP } else { A::AS_PAYLOAD },
         network: headers.network,
         length: headers.length + overhead,
-        is_linear: frame.is_linear(headers.frame_length()),
+        linear: frame.linear_flag(headers.frame_length()),
     };
     let place = chosen.id.index();
     let hop = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, place);
