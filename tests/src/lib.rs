@@ -8,6 +8,7 @@
 //! | [`config`], [`daemon`] | how is the daemon told what to do, started, asked and stopped? |
 //! | [`app`], [`server`] | who answers? |
 //! | [`client`] | who asks, and what came of it? |
+//! | [`tap`] | what passes a host's interfaces? |
 //! | [`scratch`], [`stale`] | where do files go, and who removes what a killed run left? |
 //! | [`needs`] | what must a machine have for a test to run on it? |
 //! | [`guest`] | what happens inside a test VM? |
@@ -25,6 +26,7 @@ pub mod process;
 pub mod scratch;
 pub mod server;
 pub mod stale;
+pub mod tap;
 pub mod topology;
 pub mod wait;
 

@@ -13,6 +13,7 @@ use shunt_tests::{
     needs,
     netns::Netns,
     server::Server,
+    tap::Tap,
     topology::{Shape, Topology, vip},
 };
 
@@ -130,7 +131,7 @@ fn a_port_without_a_service_is_refused_by_the_host() {
     let topology = Topology::new(Shape::Gateway, 1).unwrap();
     let _servers = serve(&topology);
     let daemon = Daemon::start(&topology.lb, &config(&topology)).unwrap();
-    let before = topology.lb.packets("eth0").unwrap();
+    let outside = Tap::new(&topology.client).unwrap();
     for family in Family::BOTH {
         let nowhere = vip(family, PORT + 1);
         let error = connect(&topology.lb, nowhere).unwrap_err();
@@ -141,6 +142,9 @@ fn a_port_without_a_service_is_refused_by_the_host() {
         let error = socket.recv(&mut [0; 64]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     }
-    assert_eq!(topology.lb.packets("eth0").unwrap(), before);
+    assert_eq!(outside.take().unwrap(), Vec::<Vec<u8>>::new());
     assert_eq!(event(&daemon, "local_refused"), 0);
+    // What does leave is heard.
+    connect(&topology.client, vip(Family::V4, PORT)).unwrap();
+    assert!(!outside.take().unwrap().is_empty());
 }
