@@ -18,8 +18,14 @@ pub fn position<A: Address>(address: A, port: u16) -> (u32, u32) {
     (bit >> 6, bit & 63)
 }
 
-/// Whether `word`, read from the place that [`position`] says, has the bit.
+/// The bit, as 0 or 1, of a `word` read from the place that [`position`] says.
+#[inline(always)]
+pub const fn bit(word: u64, bit: u32) -> u64 {
+    word >> (bit & 63) & 1
+}
+
+/// Whether the word has it.
 #[inline(always)]
 pub const fn has(word: u64, bit: u32) -> bool {
-    word >> (bit & 63) & 1 == 1
+    self::bit(word, bit) == 1
 }

@@ -1,7 +1,7 @@
 //! Names and sizes of the maps, the same for the object file, the pins and the daemon.
 
 /// Raised with every change to a map's meaning: a daemon adopts only pins of its own version.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 pub const CONTROL: &str = "CONTROL";
 pub const LISTENERS_V4: &str = "LISTENERS_V4";
@@ -11,7 +11,7 @@ pub const POOLS: &str = "POOLS";
 pub const FORMER_POOLS: &str = "FORMER_POOLS";
 pub const SLOTS: &str = "SLOTS";
 pub const BACKENDS: &str = "BACKENDS";
-/// Which destinations may be a VIP, and which sources may be a backend: bitmaps of [`crate::filter`].
+/// Which destinations may be a VIP, and which sources may be a backend; of those of `fullnat` the addresses alone. Bitmaps of [`crate::filter`].
 pub const VIP_FILTER: &str = "VIP_FILTER";
 pub const BACKEND_FILTER: &str = "BACKEND_FILTER";
 /// How frames leave by an interface.

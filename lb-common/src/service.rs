@@ -2,8 +2,8 @@
 //! by the JIT where a hash map's is a call.
 //!
 //! The table has two halves; the daemon writes the one not in use and switches by one store. In a half, an
-//! entry stands in one of the [`PROBES`] places that follow its hash; the daemon leaves out nothing, because
-//! it chooses a seed for which every entry finds such a place.
+//! entry stands in the first of the [`PROBES`] places from its hash on that was free; the daemon leaves out nothing,
+//! because it chooses a seed for which every entry finds such a place. A lookup ends at an empty place.
 
 use crate::{address::Address, hash, map_type, translation::Limits};
 
@@ -37,6 +37,11 @@ impl<A: Address> ListenerEntry<A> {
     #[inline(always)]
     pub fn is(&self, vip: A, port: u16, protocol: u8) -> bool {
         self.vip == vip && self.port == port && self.protocol == protocol
+    }
+
+    #[inline(always)]
+    pub const fn is_empty(&self) -> bool {
+        self.protocol == 0
     }
 }
 

@@ -4,11 +4,11 @@
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use lb_common::{
     address::{Address, V4, V6},
-    packet::{Headers, network_layer, parse},
+    packet::{Headers, network_layer, parse_on},
     verdict::Verdict,
 };
 
-use crate::{family::Family, fragments, maps, reverse, skb::Skb};
+use crate::{concern::Concern, family::Family, fragments, maps, reverse, skb::Skb};
 
 #[inline(always)]
 pub fn handle(skb: &mut Skb) -> Verdict {
@@ -21,13 +21,23 @@ pub fn handle(skb: &mut Skb) -> Verdict {
 
 #[inline(always)]
 fn packet<A: Family>(skb: &mut Skb, network: usize) -> Verdict {
-    let Ok(mut headers): Result<Headers<A>, _> = parse(skb, network) else {
+    let Some(start) = A::start(skb, network) else {
+        return Verdict::EgressNotOurs;
+    };
+    let ends = A::ends(start);
+    let Some(concern) = Concern::of(ends.source, ends.destination) else {
+        return Verdict::EgressNotOurs;
+    };
+    if concern.is_none(&ends) {
+        return Verdict::EgressNotOurs;
+    }
+    let Ok(mut headers): Result<Headers<A>, _> = parse_on(skb, network, start) else {
         return Verdict::EgressNotOurs;
     };
     let Some(control) = maps::control() else {
         return Verdict::EgressNotOurs;
     };
-    if fragments::follow(skb, &mut headers, control).is_err() {
+    if fragments::follow(skb, &mut headers, concern, control).is_err() {
         return Verdict::EgressNotOurs;
     }
     let Some(record) = reverse::find(&headers, control) else {

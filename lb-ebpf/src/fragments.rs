@@ -4,21 +4,13 @@ use aya_ebpf::{
     bindings::BPF_F_CURRENT_CPU, helpers::bpf_perf_event_output, macros::map, maps::PerfEventArray,
 };
 use lb_common::{
-    filter,
-    flow::Tuple,
     fragment::{self, FragmentEntry, HELD_LENGTH, HeldFragment, Key, PLACES, Ports, Reading, WAYS},
     packet::{Headers, Packet, Skip},
     service::Control,
     verdict::Event,
 };
 
-use crate::{
-    family::Family,
-    frame::Frame,
-    maps::{BACKEND_FILTER, FRAGMENTS, VIP_FILTER, load_word},
-    stats,
-    steer::now,
-};
+use crate::{concern::Concern, family::Family, frame::Frame, maps::FRAGMENTS, stats, steer::now};
 
 /// Nobody reads it unless the kernel can put packets back, and the daemon lives.
 #[map]
@@ -29,10 +21,11 @@ static HELD_FRAGMENTS: PerfEventArray<HeldFragment> = PerfEventArray::new(0);
 pub fn follow<A: Family, P: Packet>(
     packet: &P,
     headers: &mut Headers<A>,
+    concern: Concern,
     control: &Control,
 ) -> Result<(), Skip> {
     if headers.fragment.is_part() {
-        join(headers, control)?;
+        join(headers, concern, control)?;
     }
     // The ways that led here differ in this, and in nothing else that matters from here on.
     headers.fragment = headers.fragment.anchored(packet);
@@ -40,9 +33,13 @@ pub fn follow<A: Family, P: Packet>(
 }
 
 #[inline(always)]
-fn join<A: Family>(headers: &mut Headers<A>, control: &Control) -> Result<(), Skip> {
+fn join<A: Family>(
+    headers: &mut Headers<A>,
+    concern: Concern,
+    control: &Control,
+) -> Result<(), Skip> {
     let is_later = headers.fragment.is_later();
-    if !concerns(&headers.tuple) {
+    if !concern.has_ports() {
         return if is_later { Err(Skip::NotOurs) } else { Ok(()) };
     }
     let key = Key::of(headers);
@@ -65,21 +62,6 @@ fn join<A: Family>(headers: &mut Headers<A>, control: &Control) -> Result<(), Sk
         }
     }
     Err(Skip::Fragment)
-}
-
-/// Whether fragments between these addresses may be for a service or of a reply, whatever their ports.
-#[inline(always)]
-fn concerns<A: Family>(tuple: &Tuple<A>) -> bool {
-    is_vip(tuple) || {
-        let (word, bit) = filter::position(tuple.source, filter::ANY_PORT);
-        load_word(&BACKEND_FILTER, word).is_some_and(|word| filter::has(word, bit))
-    }
-}
-
-#[inline(always)]
-fn is_vip<A: Family>(tuple: &Tuple<A>) -> bool {
-    let (word, bit) = filter::position(tuple.destination, filter::ANY_PORT);
-    load_word(&VIP_FILTER, word).is_some_and(|word| filter::has(word, bit))
 }
 
 #[inline(always)]
@@ -123,12 +105,12 @@ fn read(place: *const FragmentEntry, i: usize) -> u64 {
 
 /// Hands a fragment for a VIP that came before its first one to the daemon. `false`: it was there, or nobody takes it.
 #[inline(always)]
-pub fn hold<A: Family>(frame: &Frame, headers: &Headers<A>) -> bool {
+pub fn hold<A: Family>(frame: &Frame, headers: &Headers<A>, concern: Concern) -> bool {
     let length = headers.frame_length();
     if length > HELD_LENGTH
         || !frame.is_linear(length)
         || frame.is_put_back()
-        || !is_vip(&headers.tuple)
+        || !concern.is_to_vip()
     {
         return false;
     }

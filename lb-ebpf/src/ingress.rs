@@ -4,7 +4,7 @@ use lb_common::{
     address::{Address, V4, V6},
     encap::Tunnel,
     hash,
-    packet::{Carries, Headers, Skip, network_layer, parse},
+    packet::{Carries, Headers, Skip, network_layer, parse_on},
     rewrite::{self, End},
     service::Control,
     verdict::{Event, Verdict},
@@ -12,6 +12,7 @@ use lb_common::{
 
 use crate::{
     answer::{self, Refused},
+    concern::Concern,
     family::Family,
     forward, fragments,
     frame::Frame,
@@ -51,20 +52,34 @@ fn skipped(skip: Skip) -> Outcome {
 
 #[inline(always)]
 fn packet<A: Family + Tunnel, const STEP: u32>(frame: &mut Frame, network: usize) -> Outcome {
-    let mut headers: Headers<A> = match parse(frame, network) {
+    let Some(start) = A::start(frame, network) else {
+        return skipped(Skip::Malformed);
+    };
+    let ends = A::ends(start);
+    let Some(concern) = Concern::of(ends.source, ends.destination) else {
+        return skipped(Skip::NotOurs);
+    };
+    if concern.is_none(&ends) {
+        return skipped(Skip::NotOurs);
+    }
+    let mut headers: Headers<A> = match parse_on(frame, network, start) {
         Ok(headers) => headers,
         Err(skip) => return skipped(skip),
     };
     let Some(control) = maps::control() else {
         return skipped(Skip::NotOurs);
     };
-    if let Err(skip) = fragments::follow(frame, &mut headers, control) {
-        if STEP == ALL && skip == Skip::Fragment && fragments::hold(frame, &headers) {
+    if let Err(skip) = fragments::follow(frame, &mut headers, concern, control) {
+        if STEP == ALL && skip == Skip::Fragment && fragments::hold(frame, &headers, concern) {
             return Outcome::stays(Verdict::HeldFragment);
         }
         return skipped(skip);
     }
-    let pool = steer::service(&headers.tuple, control);
+    let pool = if concern.is_to_vip() {
+        steer::service(&headers.tuple, control)
+    } else {
+        None
+    };
     if STEP != ALL {
         let Some(place) = pool.and_then(|pool| steer::place(&headers, pool, control)) else {
             return Outcome::stays(Verdict::NoBackend);

@@ -5,6 +5,7 @@
 //! | [`ingress`] | what becomes of a packet that arrives? |
 //! | [`egress`] | what becomes of a packet that leaves? |
 //! | [`local`] | what becomes of a client on this host? |
+//! | [`concern`] | may a packet be ours at all, by its addresses? |
 //! | [`steer`] | which service is it for, and which backend takes it? |
 //! | [`forward`] | what is done to a packet for its backend? |
 //! | [`flows`] | what was recorded of a flow? |
@@ -22,6 +23,7 @@
 #![feature(asm_experimental_arch)]
 
 mod answer;
+mod concern;
 mod egress;
 mod family;
 mod flows;

@@ -41,9 +41,6 @@ pub fn service<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<u32> {
 /// The pool of the listener at a port of the destination.
 #[inline(always)]
 fn listener<A: Family>(tuple: &Tuple<A>, port: u16, in_use: u64) -> Option<u32> {
-    if !may_be_service(tuple.destination, port) {
-        return None;
-    }
     let (half, seed) = service::half(in_use);
     let first = service::place(seed, tuple.destination, port, tuple.protocol);
     for probe in 0..PROBES {
@@ -51,6 +48,10 @@ fn listener<A: Family>(tuple: &Tuple<A>, port: u16, in_use: u64) -> Option<u32> 
         let entry = A::listeners().get(place)?;
         if entry.is(tuple.destination, port, tuple.protocol) {
             return Some(entry.pool);
+        }
+        // The daemon fills places in this order.
+        if entry.is_empty() {
+            return None;
         }
     }
     None

@@ -2,7 +2,7 @@
 
 use network_types::ip::IpProto;
 
-use super::{Fragment, Packet, PacketMut, Skip};
+use super::{Fragment, Packet, PacketMut, Skip, View};
 use crate::{
     address::{Address, V4, V6},
     csum::Delta,
@@ -28,12 +28,30 @@ pub struct Ip<A> {
     pub ttl: u8,
 }
 
+/// Between whom a packet goes, by the start of its header alone: nothing of it is checked yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends<A> {
+    pub source: A,
+    pub destination: A,
+    /// What follows the IP header, which may be an extension header.
+    pub protocol: u8,
+}
+
 /// How a family's header is walked to the transport header.
 pub trait IpHeader: Address {
     /// The protocol number of the family's ICMP.
     const ICMP: u8;
+    /// The header without options or extension headers.
+    type Start<'a>: Copy;
 
-    fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip<Self>, Skip>;
+    /// `None` where the packet ends before.
+    fn start<P: Packet>(packet: &P, network: usize) -> Option<Self::Start<'_>>;
+    fn ends(start: Self::Start<'_>) -> Ends<Self>;
+    fn walk<P: Packet>(
+        packet: &P,
+        network: usize,
+        start: Self::Start<'_>,
+    ) -> Result<Ip<Self>, Skip>;
     /// [`rewrite::address`] in this family's header.
     fn replace_address<P: PacketMut>(
         packet: &mut P,
@@ -56,11 +74,30 @@ const V4_LENGTH: usize = 20;
 
 impl IpHeader for V4 {
     const ICMP: u8 = IpProto::Icmp as u8;
+    type Start<'a> = View<'a, V4_LENGTH>;
+
+    #[inline(always)]
+    fn start<P: Packet>(packet: &P, network: usize) -> Option<Self::Start<'_>> {
+        packet.view(network)
+    }
+
+    #[inline(always)]
+    fn ends(ip: Self::Start<'_>) -> Ends<Self> {
+        Ends {
+            source: ip.load(Self::SOURCE_OFFSET),
+            destination: ip.load(Self::DESTINATION_OFFSET),
+            protocol: ip.load(9),
+        }
+    }
 
     /// RFC 791.
     #[inline(always)]
-    fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip<Self>, Skip> {
-        let ip = packet.view::<V4_LENGTH>(network).ok_or(Skip::Malformed)?;
+    fn walk<P: Packet>(packet: &P, network: usize, ip: Self::Start<'_>) -> Result<Ip<Self>, Skip> {
+        let Ends {
+            source,
+            destination,
+            protocol,
+        } = Self::ends(ip);
         let version_and_length: u8 = ip.load(0);
         let header = usize::from(version_and_length & 0xf) * 4;
         let total = usize::from(u16::from_be(ip.load(2)));
@@ -71,7 +108,6 @@ impl IpHeader for V4 {
         {
             return Err(Skip::Malformed);
         }
-        let protocol: u8 = ip.load(9);
         if protocol != TCP && protocol != UDP && protocol != Self::ICMP {
             return Err(Skip::NotOurs);
         }
@@ -81,8 +117,8 @@ impl IpHeader for V4 {
             length: total,
             extensions: header - V4_LENGTH,
             fragment: Fragment::v4(ip.load(6), ip.load(4), protocol),
-            source: ip.load(Self::SOURCE_OFFSET),
-            destination: ip.load(Self::DESTINATION_OFFSET),
+            source,
+            destination,
             protocol,
             ttl: ip.load(Self::TTL_OFFSET),
         })
@@ -123,16 +159,35 @@ const V6_LENGTH: usize = 40;
 
 impl IpHeader for V6 {
     const ICMP: u8 = IpProto::Ipv6Icmp as u8;
+    type Start<'a> = View<'a, V6_LENGTH>;
+
+    #[inline(always)]
+    fn start<P: Packet>(packet: &P, network: usize) -> Option<Self::Start<'_>> {
+        packet.view(network)
+    }
+
+    #[inline(always)]
+    fn ends(ip: Self::Start<'_>) -> Ends<Self> {
+        Ends {
+            source: ip.load(Self::SOURCE_OFFSET),
+            destination: ip.load(Self::DESTINATION_OFFSET),
+            protocol: ip.load(6),
+        }
+    }
 
     /// RFC 8200. Jumbograms are left to the kernel.
     #[inline(always)]
-    fn walk<P: Packet>(packet: &P, network: usize) -> Result<Ip<Self>, Skip> {
-        let ip = packet.view::<V6_LENGTH>(network).ok_or(Skip::Malformed)?;
+    fn walk<P: Packet>(packet: &P, network: usize, ip: Self::Start<'_>) -> Result<Ip<Self>, Skip> {
+        let Ends {
+            source,
+            destination,
+            protocol,
+        } = Self::ends(ip);
         let payload = usize::from(u16::from_be(ip.load(4)));
         if ip.load::<u8>(0) >> 4 != 6 || !packet.has(network + V6_LENGTH + payload) {
             return Err(Skip::Malformed);
         }
-        let mut protocol: u8 = ip.load(6);
+        let mut protocol = protocol;
         let mut extensions = 0_usize;
         let mut fragment = Fragment::default();
         for _ in 0..EXTENSIONS {
@@ -189,8 +244,8 @@ impl IpHeader for V6 {
             length: V6_LENGTH + payload,
             extensions,
             fragment,
-            source: ip.load(Self::SOURCE_OFFSET),
-            destination: ip.load(Self::DESTINATION_OFFSET),
+            source,
+            destination,
             protocol,
             ttl: ip.load(Self::TTL_OFFSET),
         })

@@ -12,7 +12,7 @@ mod view;
 pub use fragment::Fragment;
 pub(crate) use icmp::{ICMP_CHECKSUM, quote};
 pub use icmp::{ICMP_LENGTH, Icmp, Quoted};
-pub use ip::IpHeader;
+pub use ip::{Ends, IpHeader};
 pub use link::{ETHERNET_LENGTH, SERVICE_VLAN, VLAN, network_layer};
 pub use view::{View, ViewMut, Word};
 
@@ -142,7 +142,18 @@ pub enum Skip {
 /// Reads the headers of an IP packet that starts at `network`.
 #[inline(always)]
 pub fn parse<A: Icmp, P: Packet>(packet: &P, network: usize) -> Result<Headers<A>, Skip> {
-    let ip = A::walk(packet, network)?;
+    let start = A::start(packet, network).ok_or(Skip::Malformed)?;
+    parse_on(packet, network, start)
+}
+
+/// The same for a packet of which the start was looked at before.
+#[inline(always)]
+pub fn parse_on<A: Icmp, P: Packet>(
+    packet: &P,
+    network: usize,
+    start: A::Start<'_>,
+) -> Result<Headers<A>, Skip> {
+    let ip = A::walk(packet, network, start)?;
     let (carries, tuple, flags) = if ip.protocol == A::ICMP {
         if ip.fragment.is_part() {
             return Err(Skip::NotOurs);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    io, iter,
     mem::offset_of,
     net::IpAddr,
     sync::atomic::{AtomicU32, Ordering},
@@ -76,6 +76,8 @@ impl Backends {
         };
         if let Some(filter) = filter {
             filters::add(filter, backend.address);
+            // Which is the first that is looked at, for either.
+            filters::add_address(&self.filter, backend.address.ip);
             portless(control).fetch_or(portless_bit(backend.address), Ordering::AcqRel);
         }
         if !self.is_new(id) {
@@ -117,8 +119,9 @@ impl Backends {
         let replying = by(Forward::Nat).chain(by(Forward::Fullnat));
         let bits = replying.map(portless_bit).fold(0, |a, b| a | b);
         portless(control).store(bits, Ordering::Release);
-        filters::keep_only(&self.filter, by(Forward::Nat));
-        filters::keep_only(&self.fullnat_filter, by(Forward::Fullnat));
+        let fullnat = || by(Forward::Fullnat);
+        filters::keep_only(&self.filter, by(Forward::Nat), fullnat().map(|to| to.ip));
+        filters::keep_only(&self.fullnat_filter, fullnat(), iter::empty());
     }
 
     fn word(&self, id: BackendId, offset: usize, value: u32) {

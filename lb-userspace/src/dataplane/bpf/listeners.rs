@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    io, iter,
     net::IpAddr,
     sync::atomic::Ordering,
 };
@@ -75,6 +75,7 @@ impl Listeners {
         filters::keep_only(
             &self.filter,
             listeners.keys().map(|listener| listener.address),
+            iter::empty(),
         );
         Ok(())
     }
@@ -191,7 +192,7 @@ mod tests {
     fn find(arrangement: &Arrangement<V4>, entry: &ListenerEntry<V4>) -> Option<u32> {
         let first = service::place(arrangement.seed, entry.vip, entry.port, entry.protocol);
         (0..PROBES)
-            .filter_map(|probe| arrangement.places.get(&((first + probe) & (PLACES - 1))))
+            .map_while(|probe| arrangement.places.get(&((first + probe) & (PLACES - 1))))
             .find(|found| found.is(entry.vip, entry.port, entry.protocol))
             .map(|found| found.pool)
     }

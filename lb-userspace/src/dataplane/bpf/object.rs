@@ -213,15 +213,20 @@ fn load_xdp(ebpf: &mut Ebpf) -> anyhow::Result<XdpPrograms> {
     let Err(error) = xdp.load() else {
         return Ok(large);
     };
-    let error = anyhow!(error);
     let xdp: &mut Xdp = program(ebpf, plain.name)?.try_into()?;
     xdp.load()?;
-    // Had it been anything but frames in several buffers, both would have been refused.
-    tracing::debug!(
-        reason = format!("{error:#}"),
-        "no XDP on frames larger than a page"
-    );
+    if has_buffers() {
+        tracing::warn!(
+            reason = format!("{:#}", anyhow!(error)),
+            "the kernel refused the XDP program for frames larger than a page, though it knows such frames"
+        );
+    }
     Ok(plain)
+}
+
+/// Whether the kernel has XDP on frames in several buffers.
+fn has_buffers() -> bool {
+    is_helper_supported(ProgramType::Xdp, BpfHelper::BPF_FUNC_xdp_get_buff_len).unwrap_or(false)
 }
 
 /// Whether the program of a refused call may say why. The verifier removes what would, where it may not.
