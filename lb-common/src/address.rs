@@ -26,6 +26,8 @@ pub trait Address: Copy + Eq + Hash + Default + core::fmt::Debug + 'static {
     fn from_words(words: &[u32; 4]) -> Self;
     /// The address folded to one word; enough for hashing one end of a flow.
     fn fold(self) -> u32;
+    /// The same with less effort, for a bitmap that may err.
+    fn blend(self) -> u32;
     /// The one's complement sum of its 16-bit words, unfolded.
     fn sum(self) -> u32;
 }
@@ -55,6 +57,11 @@ impl Address for V4 {
 
     #[inline(always)]
     fn fold(self) -> u32 {
+        self
+    }
+
+    #[inline(always)]
+    fn blend(self) -> u32 {
         self
     }
 
@@ -89,6 +96,11 @@ impl Address for V6 {
         folded = folded.wrapping_mul(0x9e37_79b1) ^ self[1];
         folded = folded.wrapping_mul(0x9e37_79b1) ^ self[2];
         folded.wrapping_mul(0x9e37_79b1) ^ self[3]
+    }
+
+    #[inline(always)]
+    fn blend(self) -> u32 {
+        (self[0] ^ self[2]).wrapping_mul(0x9e37_79b1) ^ self[1] ^ self[3]
     }
 
     #[inline(always)]

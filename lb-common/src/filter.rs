@@ -13,7 +13,7 @@ pub const ANY_PORT: u16 = 0;
 /// Where the bit of an endpoint is: (word, bit).
 #[inline(always)]
 pub fn position<A: Address>(address: A, port: u16) -> (u32, u32) {
-    let folded = address.fold();
+    let folded = address.blend();
     let bit = (folded ^ folded >> 16 ^ u32::from(port).wrapping_mul(0x9e37)) & (BITS - 1);
     (bit >> 6, bit & 63)
 }

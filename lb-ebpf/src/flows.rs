@@ -8,9 +8,9 @@ use lb_common::{
 };
 
 use crate::{
+    clock::now,
     family::{Family, Flows},
     reverse, stats,
-    steer::now,
 };
 
 /// The backend that was recorded for the flow.

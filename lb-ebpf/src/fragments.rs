@@ -10,7 +10,7 @@ use lb_common::{
     verdict::Event,
 };
 
-use crate::{concern::Concern, family::Family, frame::Frame, maps::FRAGMENTS, stats, steer::now};
+use crate::{clock::now, concern::Concern, family::Family, frame::Frame, maps::FRAGMENTS, stats};
 
 /// Nobody reads it unless the kernel can put packets back, and the daemon lives.
 #[map]

@@ -68,8 +68,8 @@ impl Frame {
         if !self.has_buffers {
             return 1;
         }
-        // All ones where bytes are missing.
-        let missing = self.linear().wrapping_sub(bytes).cast_signed() >> (usize::BITS - 1);
+        // Opaque, or the compiler would add the bytes to a pointer. All ones where some are missing.
+        let missing = opaque(self.linear()).wrapping_sub(bytes).cast_signed() >> (usize::BITS - 1);
         missing.cast_unsigned().wrapping_add(1)
     }
 

@@ -16,6 +16,7 @@
 //! | [`transmit`] | how does it get there? |
 //! | [`stats`] | how is it counted? |
 //! | [`frame`], [`skb`] | how is packet memory touched? |
+//! | [`clock`] | what time is it? |
 //! | [`family`], [`maps`] | where is everything kept? |
 #![no_std]
 #![no_main]
@@ -23,6 +24,7 @@
 #![feature(asm_experimental_arch)]
 
 mod answer;
+mod clock;
 mod concern;
 mod egress;
 mod family;

@@ -20,11 +20,11 @@ use lb_common::{
 };
 
 use crate::{
+    clock::now,
     family::Family,
     flows,
     maps::{BACKEND_FILTER, load_word},
     stats,
-    steer::now,
 };
 
 /// The tuple of the backend's packets, from that of the client's.

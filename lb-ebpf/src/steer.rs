@@ -1,10 +1,9 @@
 //! Which service a packet is for, and which of its backends takes it.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use lb_common::{
     backend::{Backend, BackendId},
     filter,
-    flow::{FlowRecord, Seen, Tuple},
+    flow::{FlowRecord, Tuple},
     hash,
     packet::Headers,
     service::{self, Control, PROBES, PoolEntry},
@@ -13,6 +12,7 @@ use lb_common::{
 };
 
 use crate::{
+    clock::now,
     family::Family,
     flows,
     maps::{BACKENDS, FORMER_POOLS, POOLS, SLOTS, VIP_FILTER, load_word},
@@ -143,10 +143,4 @@ fn lives(id: BackendId) -> bool {
 #[inline(always)]
 pub fn living(id: BackendId) -> Option<&'static Backend> {
     BACKENDS.get(id.index()).filter(|entry| entry.serves(id))
-}
-
-#[inline(always)]
-pub fn now() -> Seen {
-    // SAFETY: a helper without preconditions.
-    Seen::at(unsafe { bpf_ktime_get_ns() })
 }

@@ -20,10 +20,10 @@ use lb_common::{
 };
 
 use crate::{
+    clock::now,
     family::Family,
     maps::{BACKENDS, DRAWN, FULLNAT_FILTER},
-    reverse, stats,
-    steer::{self, now},
+    reverse, stats, steer,
 };
 
 /// The translation of a client's packet, and its backend. A SYN is not looked at here, nor is a flow whose backend died.

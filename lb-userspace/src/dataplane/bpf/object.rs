@@ -4,7 +4,7 @@ use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map, MapData, ProgramArray},
-    programs::{CgroupSockAddr, ProgramInfo, ProgramType, SchedClassifier, Xdp},
+    programs::{CgroupSockAddr, ProgramError, ProgramInfo, ProgramType, SchedClassifier, Xdp},
     sys::{BpfHelper, is_helper_supported},
 };
 use aya_log::EbpfLogger;
@@ -217,11 +217,25 @@ fn load_xdp(ebpf: &mut Ebpf) -> anyhow::Result<XdpPrograms> {
     xdp.load()?;
     if has_buffers() {
         tracing::warn!(
-            reason = format!("{:#}", anyhow!(error)),
+            reason = last_lines(&error),
             "the kernel refused the XDP program for frames larger than a page, though it knows such frames"
         );
     }
     Ok(plain)
+}
+
+/// The end of what the verifier says, which is where it says why: all of it is a line an instruction.
+fn last_lines(error: &ProgramError) -> String {
+    const LINES: usize = 6;
+    let text = match error {
+        ProgramError::LoadError {
+            io_error,
+            verifier_log,
+        } => format!("{verifier_log}\n{io_error}"),
+        other => format!("{other:#}"),
+    };
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES)..].join("; ")
 }
 
 /// Whether the kernel has XDP on frames in several buffers.

@@ -1,0 +1,42 @@
+//! What time is it? To a jiffy, which the kernel puts into the program as a load (5.6); its clock is a call, as dear as the
+//! lookup of a flow.
+
+use aya_ebpf::{
+    helpers::{bpf_jiffies64, bpf_ktime_get_ns},
+    macros::map,
+    maps::PerCpuArray,
+};
+use lb_common::flow::Seen;
+
+/// What the clock said in a jiffy.
+#[repr(C)]
+struct Reading {
+    jiffy: u64,
+    seen: u64,
+}
+
+#[map]
+static CLOCK: PerCpuArray<Reading> = PerCpuArray::with_max_entries(1, 0);
+
+#[inline(always)]
+pub fn now() -> Seen {
+    // SAFETY: a helper without preconditions.
+    let jiffy = unsafe { bpf_jiffies64() };
+    let Some(reading) = CLOCK.get_ptr_mut(0) else {
+        return Seen::at(nanoseconds());
+    };
+    // SAFETY: this CPU's own element, and programs are not preempted by each other on it.
+    unsafe {
+        if (*reading).jiffy != jiffy {
+            (*reading).seen = u64::from(Seen::at(nanoseconds()).bits());
+            (*reading).jiffy = jiffy;
+        }
+        Seen::from_bits((*reading).seen as u32)
+    }
+}
+
+#[inline(always)]
+fn nanoseconds() -> u64 {
+    // SAFETY: a helper without preconditions.
+    unsafe { bpf_ktime_get_ns() }
+}
