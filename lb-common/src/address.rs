@@ -28,6 +28,8 @@ pub trait Address: Copy + Eq + Hash + Default + core::fmt::Debug + 'static {
     fn fold(self) -> u32;
     /// The same with less effort, for a bitmap that may err.
     fn blend(self) -> u32;
+    /// `hash` after all of its words went into it, two by two.
+    fn absorbed(self, hash: u64, round: impl Fn(u64, u64) -> u64) -> u64;
     /// The one's complement sum of its 16-bit words, unfolded.
     fn sum(self) -> u32;
 }
@@ -66,6 +68,11 @@ impl Address for V4 {
     }
 
     #[inline(always)]
+    fn absorbed(self, hash: u64, round: impl Fn(u64, u64) -> u64) -> u64 {
+        round(hash, u64::from(self))
+    }
+
+    #[inline(always)]
     fn sum(self) -> u32 {
         halves(self)
     }
@@ -101,6 +108,12 @@ impl Address for V6 {
     #[inline(always)]
     fn blend(self) -> u32 {
         (self[0] ^ self[2]).wrapping_mul(0x9e37_79b1) ^ self[1] ^ self[3]
+    }
+
+    #[inline(always)]
+    fn absorbed(self, hash: u64, round: impl Fn(u64, u64) -> u64) -> u64 {
+        let pair = |i: usize| u64::from(self[i]) << 32 | u64::from(self[i + 1]);
+        round(round(hash, pair(0)), pair(2))
     }
 
     #[inline(always)]

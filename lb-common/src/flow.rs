@@ -149,6 +149,17 @@ impl<A: Address> ReverseRecord<A> {
         }
     }
 
+    /// Takes over the time of a record that says the same; `false` where it does not.
+    #[inline(always)]
+    pub fn renew(&mut self, now: &Self) -> bool {
+        let is_same =
+            self.vip == now.vip && self.vip_port == now.vip_port && self.backend == now.backend;
+        if is_same && self.seen != now.seen {
+            self.seen = now.seen;
+        }
+        is_same
+    }
+
     #[inline(always)]
     pub const fn is_closed(&self) -> bool {
         self.closing & Closing::Closed as u16 == Closing::Closed as u16

@@ -27,6 +27,8 @@ pub const REVERSE_HALF_V4: &str = "REVERSE_HALF_V4";
 pub const REVERSE_HALF_V6: &str = "REVERSE_HALF_V6";
 pub const REVERSE_V4: &str = "REVERSE_V4";
 pub const REVERSE_V6: &str = "REVERSE_V6";
+/// UDP flows that were noted within this second: [`crate::fresh`].
+pub const FRESH: &str = "FRESH";
 /// The ports of fragmented packets: [`crate::fragment`].
 pub const FRAGMENTS: &str = "FRAGMENTS";
 /// By CPU: where fragments that came before their first are handed to the daemon.

@@ -8,6 +8,7 @@
 //! | [`slot`] | which backend does a packet of this slot go to, and how does a slot change? |
 //! | [`service`] | which service is `VIP:port/protocol`? |
 //! | [`flow`] | what is remembered of a flow? |
+//! | [`fresh`] | which UDP flows were noted within this second? |
 //! | [`fragment`] | which ports does a fragment without them have? |
 //! | [`local`] | what is remembered of a socket of this host? |
 //! | [`translation`], [`snat`] | how does `fullnat` rewrite a flow, for how long, and by which port? |
@@ -32,6 +33,7 @@ pub mod encap;
 pub mod filter;
 pub mod flow;
 pub mod fragment;
+pub mod fresh;
 pub mod hash;
 pub mod hop;
 pub mod layout;

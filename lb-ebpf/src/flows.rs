@@ -16,7 +16,10 @@ use crate::{
 /// The backend that was recorded for the flow.
 #[inline(always)]
 pub fn find<A: Family>(tuple: &Tuple<A>) -> Option<BackendId> {
-    touch(A::flows(), tuple).or_else(|| touch(A::flows_half(), tuple))
+    touch(A::flows(), tuple)
+        .or_else(|| touch(A::flows_half(), tuple))
+        // Perhaps another CPU has just promoted it.
+        .or_else(|| touch(A::flows(), tuple))
 }
 
 #[inline(always)]

@@ -9,6 +9,7 @@
 //! | [`steer`] | which service is it for, and which backend takes it? |
 //! | [`forward`] | what is done to a packet for its backend? |
 //! | [`flows`] | what was recorded of a flow? |
+//! | [`fresh`] | which of them need no note now? |
 //! | [`fragments`] | which ports does a fragment have? |
 //! | [`answer`] | what does the load balancer say itself? |
 //! | [`reverse`] | is this a reply, and what was it sent to? |
@@ -32,6 +33,7 @@ mod flows;
 mod forward;
 mod fragments;
 mod frame;
+mod fresh;
 mod ingress;
 mod local;
 mod maps;

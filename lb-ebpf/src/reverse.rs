@@ -22,7 +22,7 @@ use lb_common::{
 use crate::{
     clock::now,
     family::Family,
-    flows,
+    flows, fresh,
     maps::{BACKEND_FILTER, load_word},
     stats,
 };
@@ -79,31 +79,39 @@ pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend)
         backend: id,
         seen: now(),
     };
-    if !is_tcp && refresh(&reply, &record) {
-        return;
+    let mark = if is_tcp {
+        None
+    } else {
+        let mark = fresh::mark(&reply, &record);
+        if fresh::is_noted(mark) {
+            return;
+        }
+        Some(mark)
+    };
+    if is_tcp || !refresh(&reply, &record) {
+        stats::event(match A::reverse_half().insert(reply, record, 0) {
+            Ok(()) => Event::ReverseWritten,
+            Err(_) => Event::FlowLost,
+        });
     }
-    stats::event(match A::reverse_half().insert(reply, record, 0) {
-        Ok(()) => Event::ReverseWritten,
-        Err(_) => Event::FlowLost,
-    });
+    if let Some(mark) = mark {
+        fresh::note(mark);
+    }
 }
 
-/// Renews a UDP flow's entry; `false` where it has none.
+/// Renews a UDP flow's entry; `false` where it has none that says the same.
 #[inline(always)]
 fn refresh<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>) -> bool {
-    let Some(known) = A::reverse()
-        .get_ptr_mut(reply)
-        .or_else(|| A::reverse_half().get_ptr_mut(reply))
-    else {
-        return false;
-    };
-    // SAFETY: a live element of a preallocated map.
-    unsafe {
-        if *known != *record {
-            *known = *record;
-        }
+    let established = A::reverse().get_ptr_mut(reply);
+    let known = established.or_else(|| A::reverse_half().get_ptr_mut(reply));
+    // SAFETY: a live element of a preallocated map. It may have become another flow's on another CPU: nothing but its
+    // time is written.
+    let is_renewed = known.is_some_and(|known| unsafe { (*known).renew(record) });
+    if !is_renewed && established.is_some() {
+        // It would be found first.
+        let _ = A::reverse().remove(reply);
     }
-    true
+    is_renewed
 }
 
 #[inline(always)]
@@ -145,6 +153,9 @@ pub fn heed_direct<A: Family>(headers: &Headers<A>, control: &Control) -> Option
     }
     let _ = A::reverse().remove(reply);
     let _ = A::reverse_half().remove(reply);
+    if !is_tcp {
+        fresh::forget(&reply);
+    }
     Some(())
 }
 
@@ -184,7 +195,10 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
             return Some(*known);
         }
     }
-    let half = A::reverse_half().get_ptr(tuple)?;
+    let Some(half) = A::reverse_half().get_ptr(tuple) else {
+        // Perhaps another CPU has just promoted it.
+        return established(tuple);
+    };
     // SAFETY: as above; copied at once.
     let mut record = unsafe { *half };
     if !is_fresh(record.seen) {
@@ -199,14 +213,22 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
     Some(record)
 }
 
+#[inline(always)]
+fn established<A: Family>(tuple: &Tuple<A>) -> Option<ReverseRecord<A>> {
+    let known = A::reverse().get_ptr(tuple)?;
+    // SAFETY: a live element of a preallocated map, copied at once.
+    Some(unsafe { *known })
+}
+
 /// An error about a flow says nothing about who answered.
 #[inline(always)]
 fn known<A: Family>(tuple: &Tuple<A>) -> Option<ReverseRecord<A>> {
-    let known = A::reverse()
-        .get_ptr(tuple)
-        .or_else(|| A::reverse_half().get_ptr(tuple))?;
-    // SAFETY: a live element of a preallocated map, copied at once.
-    Some(unsafe { *known })
+    if let Some(half) = A::reverse_half().get_ptr(tuple) {
+        // SAFETY: as above.
+        return Some(unsafe { *half });
+    }
+    // After the other, from where it may just have come.
+    established(tuple)
 }
 
 /// A SYN-ACK answers the SYN that went through the VIP, or one that did not.

@@ -1,5 +1,7 @@
 //! The compiled programs, loaded with their maps: new ones, or those that a daemon before this one left pinned.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
 use anyhow::{Context as _, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
@@ -31,6 +33,7 @@ const PINNED: &[&str] = &[
     layout::VIP_FILTER,
     layout::BACKEND_FILTER,
     layout::FRAGMENTS,
+    layout::FRESH,
     layout::PORTS,
     layout::DEVICES,
     layout::VERDICTS,
@@ -119,6 +122,8 @@ impl Object {
         let mut loader = EbpfLoader::new();
         loader.override_global("AYA_LOG_LEVEL", &level, true);
         loader.override_global("CAN_SET_ERRNO", &can_set_errno, true);
+        let secret = RandomState::new().build_hasher().finish();
+        loader.override_global("FRESH_SECRET", &secret, true);
         for (name, path) in &paths {
             loader.map_pin_path(name, path.as_path());
         }

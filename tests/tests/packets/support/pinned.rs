@@ -16,7 +16,7 @@ use lb_common::{
     address::{Address, V4, V6},
     flow::{FlowRecord, ReverseRecord, Seen, Tuple},
     fragment::{self, FragmentEntry},
-    layout,
+    fresh, layout,
     port::{Arrival, Port},
     service::Control,
     snat::{Ports, SnatAddress},
@@ -87,7 +87,8 @@ pub fn never_forget(pins: &Path) -> anyhow::Result<()> {
 pub struct Memory {
     v4: Tables<V4>,
     v6: Tables<V6>,
-    fragments: Fragments,
+    fragments: Mapped<FragmentEntry>,
+    fresh: Mapped<u64>,
 }
 
 struct Tables<A>
@@ -130,7 +131,8 @@ impl Memory {
                 returns: plain_hash(pins, layout::RETURNS_V6)?,
                 snat: Array::try_from(Map::Array(open(pins, layout::SNAT_V6)?))?,
             },
-            fragments: Fragments::open(pins)?,
+            fragments: Mapped::open(pins, layout::FRAGMENTS, fragment::PLACES)?,
+            fresh: Mapped::open(pins, layout::FRESH, fresh::PLACES)?,
         })
     }
 
@@ -139,11 +141,13 @@ impl Memory {
         self.v4.clear()?;
         self.v6.clear()?;
         self.fragments.clear();
+        self.fresh.clear();
         Ok(())
     }
 
     /// Makes every flow one that was last seen when the machine started.
     pub fn age(&mut self) -> anyhow::Result<()> {
+        self.fresh.clear();
         self.v4.age()?;
         self.v6.age()
     }
@@ -234,20 +238,24 @@ where
     }
 }
 
-/// The recorded ports, in memory: tens of thousands of entries are forgotten between rows.
-struct Fragments(NonNull<FragmentEntry>);
+/// An array, in memory: as many entries as these are forgotten between rows.
+struct Mapped<T> {
+    entries: NonNull<T>,
+    count: usize,
+}
 
-// SAFETY: a mapping that this value alone refers to.
-unsafe impl Send for Fragments {}
+// SAFETY: a mapping of integers that this value alone refers to.
+unsafe impl<T: Pod> Send for Mapped<T> {}
 
-impl Fragments {
-    fn open(pins: &Path) -> anyhow::Result<Self> {
-        let map = open(pins, layout::FRAGMENTS)?;
+impl<T: Pod> Mapped<T> {
+    fn open(pins: &Path, name: &str, count: u32) -> anyhow::Result<Self> {
+        let map = open(pins, name)?;
+        let count = count as usize;
         // SAFETY: a fresh mapping of all of an array's entries, which lasts until the process ends.
         let place = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                fragment::PLACES as usize * size_of::<FragmentEntry>(),
+                count * size_of::<T>(),
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
                 map.fd().as_fd().as_raw_fd(),
@@ -255,12 +263,13 @@ impl Fragments {
             )
         };
         anyhow::ensure!(place != libc::MAP_FAILED, io::Error::last_os_error());
-        Ok(Self(NonNull::new(place.cast()).context("mapped at null")?))
+        let entries = NonNull::new(place.cast()).context("mapped at null")?;
+        Ok(Self { entries, count })
     }
 
     fn clear(&mut self) {
         // SAFETY: all of the mapping; zeros are entries that are none.
-        unsafe { self.0.write_bytes(0, fragment::PLACES as usize) };
+        unsafe { self.entries.write_bytes(0, self.count) };
     }
 }
 
