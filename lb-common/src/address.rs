@@ -26,8 +26,8 @@ pub trait Address: Copy + Eq + Hash + Default + core::fmt::Debug + 'static {
     fn from_words(words: &[u32; 4]) -> Self;
     /// The address folded to one word; enough for hashing one end of a flow.
     fn fold(self) -> u32;
-    /// The same with less effort, for a bitmap that may err.
-    fn blend(self) -> u32;
+    /// The same in a larger word and with less effort.
+    fn blend(self) -> u64;
     /// `hash` after all of its words went into it, two by two.
     fn absorbed(self, hash: u64, round: impl Fn(u64, u64) -> u64) -> u64;
     /// The one's complement sum of its 16-bit words, unfolded.
@@ -63,8 +63,8 @@ impl Address for V4 {
     }
 
     #[inline(always)]
-    fn blend(self) -> u32 {
-        self
+    fn blend(self) -> u64 {
+        u64::from(self)
     }
 
     #[inline(always)]
@@ -106,18 +106,22 @@ impl Address for V6 {
     }
 
     #[inline(always)]
-    fn blend(self) -> u32 {
-        (self[0] ^ self[2]).wrapping_mul(0x9e37_79b1) ^ self[1] ^ self[3]
+    fn blend(self) -> u64 {
+        pair(self, 0).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ pair(self, 2)
     }
 
     #[inline(always)]
     fn absorbed(self, hash: u64, round: impl Fn(u64, u64) -> u64) -> u64 {
-        let pair = |i: usize| u64::from(self[i]) << 32 | u64::from(self[i + 1]);
-        round(round(hash, pair(0)), pair(2))
+        round(round(hash, pair(self, 0)), pair(self, 2))
     }
 
     #[inline(always)]
     fn sum(self) -> u32 {
         halves(self[0]) + halves(self[1]) + halves(self[2]) + halves(self[3])
     }
+}
+
+#[inline(always)]
+fn pair(address: V6, first: usize) -> u64 {
+    u64::from(address[first + 1]) << 32 | u64::from(address[first])
 }

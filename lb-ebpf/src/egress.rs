@@ -24,13 +24,9 @@ fn packet<A: Family>(skb: &mut Skb, network: usize) -> Verdict {
     let Some(start) = A::start(skb, network) else {
         return Verdict::EgressNotOurs;
     };
-    let ends = A::ends(start);
-    let Some(concern) = Concern::of(ends.source, ends.destination) else {
+    let Some(concern) = Concern::of(skb, &A::ends(start)) else {
         return Verdict::EgressNotOurs;
     };
-    if concern.is_none(&ends) {
-        return Verdict::EgressNotOurs;
-    }
     let Ok(mut headers): Result<Headers<A>, _> = parse_on(skb, network, start) else {
         return Verdict::EgressNotOurs;
     };

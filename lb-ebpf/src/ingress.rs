@@ -55,13 +55,9 @@ fn packet<A: Family + Tunnel, const STEP: u32>(frame: &mut Frame, network: usize
     let Some(start) = A::start(frame, network) else {
         return skipped(Skip::Malformed);
     };
-    let ends = A::ends(start);
-    let Some(concern) = Concern::of(ends.source, ends.destination) else {
+    let Some(concern) = Concern::of(frame, &A::ends(start)) else {
         return skipped(Skip::NotOurs);
     };
-    if concern.is_none(&ends) {
-        return skipped(Skip::NotOurs);
-    }
     let mut headers: Headers<A> = match parse_on(frame, network, start) {
         Ok(headers) => headers,
         Err(skip) => return skipped(skip),

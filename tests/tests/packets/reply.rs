@@ -275,7 +275,12 @@ fn replies(kind: Kind) -> Vec<Case> {
         .with(&[]),
         Case::new(
             "renewed by the client after the timeout",
-            [open.clone(), answered(kind, 0), Step::Age, renewed],
+            [open.clone(), answered(kind, 0), Step::Age, renewed.clone()],
+            &packet,
+        ),
+        Case::new(
+            "within a second the client spoke to the backend itself, and came back",
+            [open.clone(), direct(kind, 0), renewed],
             &packet,
         ),
         Case::new(
