@@ -15,6 +15,7 @@
 //! | [`reply`] | a backend's packets, arriving and leaving |
 //! | [`fullnat`] | flows both of whose ends are translated, and their replies |
 //! | [`snat_ports`] | no rows: the ports of thousands of flows |
+//! | [`flood`] | no rows: flows that outlive a flood |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
     clippy::unwrap_used,
@@ -23,6 +24,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod flood;
 mod forward;
 mod fragments;
 mod fullnat;

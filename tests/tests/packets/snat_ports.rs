@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// The `n`-th client's first packet.
-fn nth(kind: Kind, n: u32) -> Packet {
+/// The `n`-th of many clients.
+pub fn nth_client(kind: Kind, n: u32) -> SocketAddr {
     let address: IpAddr = match kind.family {
         Family::V4 => [10, 1, (n >> 16) as u8, (n >> 8) as u8].into(),
         Family::V6 => [
@@ -41,7 +41,12 @@ fn nth(kind: Kind, n: u32) -> Packet {
         ]
         .into(),
     };
-    let client = SocketAddr::new(address, 5000 + (n & 0xff) as u16);
+    SocketAddr::new(address, 5000 + (n & 0xff) as u16)
+}
+
+/// Its first packet.
+pub fn nth(kind: Kind, n: u32) -> Packet {
+    let client = nth_client(kind, n);
     request(kind).from(client).flags(SYN).payload(b"")
 }
 

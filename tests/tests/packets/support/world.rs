@@ -88,7 +88,17 @@ impl World {
         let start = Instant::now();
         let mut dataplane = BpfDataplane::open(&settings(pins.clone()), KernelLog::Off)?;
         let took = start.elapsed().as_millis();
-        let verified = dataplane.xdp()?.info()?.verified_instruction_count();
+        let info = dataplane.xdp()?.info()?;
+        let expected = match needs::kernel("5.18") {
+            Ok(()) => "shunt_xdp_frags",
+            Err(_) => "shunt_xdp",
+        };
+        let loaded = info.name_as_str();
+        ensure!(
+            loaded == Some(expected),
+            "expected the program {expected}, found {loaded:?}"
+        );
+        let verified = info.verified_instruction_count();
         println!("loaded in {took} ms; the verifier walked {verified:?} instructions");
         for port in Port::ALL {
             pinned::open_port(&pins, port as u32, port.told())?;
