@@ -51,6 +51,10 @@ pub fn record<A: Family>(tuple: &Tuple<A>, backend: &Backend, record: &FlowRecor
         Ok(()) => Event::FlowRecorded,
         Err(_) => Event::FlowLost,
     });
+    // Perhaps the answer has just passed on another CPU, which found nothing to promote.
+    if reverse::is_established(&reply) {
+        promote(tuple);
+    }
 }
 
 /// Both sides answered: moves a half-open record, if there is one, to the established ones.

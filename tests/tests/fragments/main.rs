@@ -34,6 +34,7 @@ const PIECES: u64 = 6;
 /// Of the client, for each family.
 const SOCKETS: u64 = 32;
 const PATIENCE: Duration = Duration::from_secs(5);
+const GENERIC: &str = "xdp_mode = \"generic\"\nredirect = \"never\"";
 
 #[test]
 fn large_datagrams_to_other_hosts() {
@@ -53,22 +54,28 @@ fn large_datagrams_to_containers() {
 #[test]
 fn large_datagrams_in_generic_mode() {
     for shape in Shape::ALL {
-        echoes_with(
-            shape,
-            needs::repetitions(500, 100),
-            "xdp_mode = \"generic\"\nredirect = \"never\"",
-        );
+        let topology = Topology::new(shape, 3).unwrap();
+        let config = config(&topology, "", GENERIC);
+        echo(&topology, &config, needs::repetitions(500, 100));
     }
 }
 
-fn echoes(shape: Shape, count: u64) {
-    echoes_with(shape, count, "");
+#[test]
+fn large_datagrams_whose_both_ends_are_translated() {
+    let topology = Topology::new(Shape::Gateway, 3).unwrap();
+    let config = config(&topology, "forward = \"fullnat\"", "");
+    echo(&topology, &config, needs::repetitions(2_000, 500));
 }
 
-fn echoes_with(shape: Shape, count: u64, options: &str) {
+fn echoes(shape: Shape, count: u64) {
     let topology = Topology::new(shape, 3).unwrap();
+    echo(&topology, &config(&topology, "", ""), count);
+}
+
+fn echo(topology: &Topology, config: &Config, count: u64) {
+    let shape = topology.shape;
     let _servers = topology.serve(Protocol::Udp).unwrap();
-    let daemon = Daemon::start(&topology.lb, &config(&topology, options)).unwrap();
+    let daemon = Daemon::start(&topology.lb, config).unwrap();
     let before = daemon.status().unwrap();
     // Each family on its own: a client that waits for an answer has one packet in pieces on the way, and no two share an
     // identification.
@@ -96,11 +103,12 @@ fn echoes_with(shape: Shape, count: u64, options: &str) {
     assert_eq!(grown("drop"), 0, "{shape:?}: {after:#}");
 }
 
-fn config(topology: &Topology, options: &str) -> Config {
-    let mut config = Config::new(topology.interfaces()).daemon(options);
+/// With options for the services, and for the daemon.
+fn config(topology: &Topology, services: &str, daemon: &str) -> Config {
+    let mut config = Config::new(topology.interfaces()).daemon(daemon);
     for family in Family::BOTH {
         let service = topology.service(&family.to_string(), Protocol::Udp, family, PORT);
-        config = config.service(service);
+        config = config.service(service.options(services));
     }
     config
 }
@@ -193,7 +201,7 @@ fn the_second_piece_before_the_first() {
 fn swapped(shape: Shape, family: Family, count: u64) {
     let topology = Topology::new(shape, 3).unwrap();
     let _servers = topology.serve(Protocol::Udp).unwrap();
-    let daemon = Daemon::start(&topology.lb, &config(&topology, "")).unwrap();
+    let daemon = Daemon::start(&topology.lb, &config(&topology, "", "")).unwrap();
     let before = daemon.status().unwrap();
     let ask = || {
         let flows = (0..8)
@@ -233,7 +241,7 @@ fn swapped(shape: Shape, family: Family, count: u64) {
 fn a_piece_whose_first_never_comes_is_passed() {
     needs!(needs::kernel("5.18"));
     let topology = Topology::new(Shape::Local, 1).unwrap();
-    let mut daemon = Daemon::start(&topology.lb, &config(&topology, "")).unwrap();
+    let mut daemon = Daemon::start(&topology.lb, &config(&topology, "", "")).unwrap();
     for (n, family) in (0..).zip(Family::BOTH) {
         alone(&topology.client, family);
         let counts =
@@ -250,7 +258,7 @@ fn a_piece_whose_first_never_comes_is_passed() {
 fn without_the_daemon_pieces_in_order_go_on_and_others_are_passed() {
     let topology = Topology::new(Shape::Gateway, 2).unwrap();
     let _servers = topology.serve(Protocol::Udp).unwrap();
-    let mut daemon = Daemon::start(&topology.lb, &config(&topology, "")).unwrap();
+    let mut daemon = Daemon::start(&topology.lb, &config(&topology, "", "")).unwrap();
     daemon.kill().unwrap();
     for family in Family::BOTH {
         topology
