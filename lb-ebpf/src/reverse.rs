@@ -79,22 +79,18 @@ pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend)
         backend: id,
         seen: now(),
     };
-    let mark = if is_tcp {
-        None
-    } else {
-        let mark = fresh::mark(&reply, &record);
-        if fresh::is_noted(mark) {
-            return;
-        }
-        Some(mark)
-    };
+    // Of TCP, too, which does not use it: the verifier does not see that who asks for it below is the same.
+    let mark = fresh::mark(&reply, &record);
+    if !is_tcp && fresh::is_noted(mark) {
+        return;
+    }
     if is_tcp || !refresh(&reply, &record) {
         stats::event(match A::reverse_half().insert(reply, record, 0) {
             Ok(()) => Event::ReverseWritten,
             Err(_) => Event::FlowLost,
         });
     }
-    if let Some(mark) = mark {
+    if !is_tcp {
         fresh::note(mark);
     }
 }
