@@ -41,6 +41,15 @@ fn nat() {
 }
 
 #[test]
+fn fullnat() {
+    for family in Family::BOTH {
+        let narrow = Narrow::new("fullnat", family, family, |_| Ok(()));
+        narrow.upload("answer_too_big");
+        narrow.download("reply_redirect");
+    }
+}
+
+#[test]
 fn dsr() {
     for family in Family::BOTH {
         Narrow::new("dsr", family, family, behind::take_vips).upload("answer_too_big");
@@ -97,7 +106,7 @@ impl Narrow {
         let far = widen_front(&topology);
         narrow_back(&topology);
 
-        let keeps_port = forward != "nat";
+        let keeps_port = !matches!(forward, "nat" | "fullnat");
         if keeps_port {
             // Its answers pass the load balancer, which would not let its own address pass.
             topology.remove_vips().unwrap();
@@ -238,10 +247,24 @@ fn narrow_back(topology: &Topology) {
             .unwrap();
     }
     topology.lb.ip("link set eth1 mtu 1400").unwrap();
-    topology.backends[0]
-        .netns
-        .ip("link set eth0 mtu 1400\nroute change default via 10.2.0.1 advmss 8960\nroute change default via fd00:2::1 advmss 8940")
-        .unwrap();
+    let backend = &topology.backends[0].netns;
+    backend.ip("link set eth0 mtu 1400").unwrap();
+    for (wide, networks) in [
+        (
+            "advmss 8960",
+            ["default via 10.2.0.1", "10.2.0.0/24 dev eth0"],
+        ),
+        (
+            "advmss 8940",
+            ["default via fd00:2::1", "fd00:2::/64 dev eth0 metric 256"],
+        ),
+    ] {
+        for network in networks {
+            backend
+                .ip(&format!("route replace {network} {wide}"))
+                .unwrap();
+        }
+    }
 }
 
 /// Takes what is put and says its sum, and sends what is asked for.

@@ -1,5 +1,6 @@
 use lb_common::{
     backend::Backend,
+    encap::Tunnel,
     hash,
     layout::{DRAW, OPEN},
     packet::Headers,
@@ -25,7 +26,7 @@ use crate::{
 ///
 /// A flow stays where its translation says, whatever becomes of its slot: the translation is its record.
 #[inline(always)]
-pub fn forward<A: Family>(
+pub fn forward<A: Family + Tunnel>(
     frame: &mut Frame,
     headers: &Headers<A>,
     place: &Place,
@@ -76,7 +77,7 @@ pub fn draw<A: Family>(
 
 /// A packet of any flow; for a new one a port was drawn.
 #[inline(always)]
-pub fn open<A: Family>(
+pub fn open<A: Family + Tunnel>(
     frame: &mut Frame,
     headers: &Headers<A>,
     place: &Place,
@@ -103,7 +104,7 @@ pub fn open<A: Family>(
 }
 
 #[inline(always)]
-fn send<A: Family>(
+fn send<A: Family + Tunnel>(
     frame: &mut Frame,
     headers: &Headers<A>,
     translation: &Translation<A>,
@@ -120,6 +121,10 @@ fn send<A: Family>(
     let hop = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, place);
     if hop.is_some() && headers.ttl <= 1 {
         return Err(super::LAST_HOP);
+    }
+    // The kernel would tell the packet's source, which is this host by then.
+    if hop.is_none() && A::inner(frame, headers.network).is_some_and(|inner| inner.dont_fragment) {
+        super::too_big(&journey, translation.backend, 0, Verdict::NoRoom)?;
     }
     stats::forwarded(translation.backend, headers.frame_length());
     if rewrite::endpoints(frame, headers, &to).is_none() {

@@ -16,7 +16,7 @@ use aya_log_ebpf::{debug, trace};
 use lb_common::{
     address::{Address, V4, V6},
     answer::error::Problem,
-    backend::Forward,
+    backend::{BackendId, Forward},
     encap::Tunnel,
     hop::Hop,
     packet::Headers,
@@ -33,7 +33,6 @@ use crate::{
     frame::Frame,
     maps::BACKEND_HOPS,
     steer,
-    steer::Chosen,
     transmit::{self, Journey, Outcome},
 };
 
@@ -133,11 +132,11 @@ const LAST_HOP: Refused = Refused {
 #[inline(always)]
 fn too_big<A: Family>(
     journey: &Journey<A>,
-    chosen: &Chosen,
+    backend: BackendId,
     overhead: usize,
     otherwise: Verdict,
 ) -> Result<(), Refused> {
-    let Some(room) = transmit::lack_of_room(journey, &BACKEND_HOPS, chosen.id.index()) else {
+    let Some(room) = transmit::lack_of_room(journey, &BACKEND_HOPS, backend.index()) else {
         return Ok(());
     };
     Err(Refused {
