@@ -11,7 +11,8 @@ pub const POOLS: &str = "POOLS";
 pub const FORMER_POOLS: &str = "FORMER_POOLS";
 pub const SLOTS: &str = "SLOTS";
 pub const BACKENDS: &str = "BACKENDS";
-/// Which destinations may be a VIP, and which sources may be a backend; of those of `fullnat` the addresses alone. Bitmaps of [`crate::filter`].
+/// Which destinations may be a VIP, and which sources may be a backend; of those of `fullnat` the addresses alone.
+/// Bitmaps of [`crate::filter`].
 pub const VIP_FILTER: &str = "VIP_FILTER";
 pub const BACKEND_FILTER: &str = "BACKEND_FILTER";
 /// How frames leave by an interface.

@@ -50,7 +50,7 @@ pub fn may_be_backend<A: Family>(
 }
 
 /// Remembers where replies to a packet that goes to `backend` belong. TCP writes on SYN, FIN and RST only; UDP, which
-/// has none, keeps the entry fresh with every packet.
+/// has none, keeps the entry fresh with its first packet in each second.
 #[inline(always)]
 pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend) {
     // The first fragment has said it all, and an error is no packet of the flow.
