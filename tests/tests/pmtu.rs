@@ -247,24 +247,14 @@ fn narrow_back(topology: &Topology) {
             .unwrap();
     }
     topology.lb.ip("link set eth1 mtu 1400").unwrap();
-    let backend = &topology.backends[0].netns;
-    backend.ip("link set eth0 mtu 1400").unwrap();
-    for (wide, networks) in [
-        (
-            "advmss 8960",
-            ["default via 10.2.0.1", "10.2.0.0/24 dev eth0"],
-        ),
-        (
-            "advmss 8940",
-            ["default via fd00:2::1", "fd00:2::/64 dev eth0 metric 256"],
-        ),
-    ] {
-        for network in networks {
-            backend
-                .ip(&format!("route replace {network} {wide}"))
-                .unwrap();
-        }
-    }
+    topology.backends[0]
+        .netns
+        .ip("link set eth0 mtu 1400\n\
+             route replace default via 10.2.0.1 advmss 8960\n\
+             route replace 10.2.0.0/24 dev eth0 advmss 8960\n\
+             route replace default via fd00:2::1 advmss 8940\n\
+             route replace fd00:2::/64 dev eth0 metric 256 advmss 8940")
+        .unwrap();
 }
 
 /// Takes what is put and says its sum, and sends what is asked for.

@@ -343,15 +343,19 @@ fn udp(mode: Mode, family: Family) -> Vec<Case> {
         },
     ];
     if mode.holds(19) {
+        let (what, sometimes): (_, &[Event]) = if mode.has_replies {
+            (
+                "512k flows, each noted once a second",
+                &[Event::HopAsked, Event::ReverseWritten],
+            )
+        } else {
+            ("512k flows", &[Event::HopAsked])
+        };
         cases.push(Case {
             flow_bits: 19,
-            sometimes: &[Event::HopAsked, Event::ReverseWritten],
+            sometimes,
             goal: tcp("established, 512k flows"),
-            ..case(if mode.has_replies {
-                "512k flows, each noted once a second"
-            } else {
-                "512k flows"
-            })
+            ..case(what)
         });
     }
     if mode.has_replies {

@@ -94,8 +94,8 @@ fn quantile(values: &mut [f64], share: f64) -> f64 {
     low + (high - low) * place.fract()
 }
 
-/// Runs packets of which every one must end in the case's verdict, with its events and no others but those of some, and says how often the
-/// kernel was asked for a next hop, per packet.
+/// Runs packets of which every one must end in the case's verdict, with its events and no others but those that some of
+/// them cause, and says how often the kernel was asked for a next hop, per packet.
 pub fn verify(
     case: &Case,
     wrapper: &mut Wrapper,
