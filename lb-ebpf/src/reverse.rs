@@ -239,9 +239,7 @@ fn accepted<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRec
             return Some(record);
         }
     }
-    let known = A::reverse().get_ptr(tuple)?;
-    // SAFETY: as above.
-    let record = unsafe { *known };
+    let record = established(tuple)?;
     if record.is_doubtful() {
         let _ = A::reverse().remove(tuple);
         return None;

@@ -2,7 +2,7 @@
 
 use network_types::ip::IpProto;
 
-use super::{Fragment, Packet, PacketMut, Skip, View};
+use super::{Fragment, Packet, PacketMut, Skip, View, Word};
 use crate::{
     address::{Address, V4, V6},
     csum::Delta,
@@ -69,6 +69,16 @@ pub trait IpHeader: Address {
     ) -> Option<()>;
 }
 
+/// Of a header that says at `protocol` what follows it.
+#[inline(always)]
+fn ends<A: Address + Word, const N: usize>(ip: View<'_, N>, protocol: usize) -> Ends<A> {
+    Ends {
+        source: ip.load(A::SOURCE_OFFSET),
+        destination: ip.load(A::DESTINATION_OFFSET),
+        protocol: ip.load(protocol),
+    }
+}
+
 /// Bytes of a header without options.
 const V4_LENGTH: usize = 20;
 
@@ -83,11 +93,7 @@ impl IpHeader for V4 {
 
     #[inline(always)]
     fn ends(ip: Self::Start<'_>) -> Ends<Self> {
-        Ends {
-            source: ip.load(Self::SOURCE_OFFSET),
-            destination: ip.load(Self::DESTINATION_OFFSET),
-            protocol: ip.load(9),
-        }
+        ends(ip, 9)
     }
 
     /// RFC 791.
@@ -168,11 +174,7 @@ impl IpHeader for V6 {
 
     #[inline(always)]
     fn ends(ip: Self::Start<'_>) -> Ends<Self> {
-        Ends {
-            source: ip.load(Self::SOURCE_OFFSET),
-            destination: ip.load(Self::DESTINATION_OFFSET),
-            protocol: ip.load(6),
-        }
+        ends(ip, 6)
     }
 
     /// RFC 8200. Jumbograms are left to the kernel.
