@@ -10,6 +10,7 @@
 //! | [`client`] | who asks, and what came of it? |
 //! | [`tap`] | what passes a host's interfaces? |
 //! | [`scratch`], [`stale`] | where do files go, and who removes what a killed run left? |
+//! | [`load`] | what did it cost to load a program? |
 //! | [`needs`] | what must a machine have for a test to run on it? |
 //! | [`guest`] | what happens inside a test VM? |
 //!
@@ -20,6 +21,7 @@ pub mod client;
 pub mod config;
 pub mod daemon;
 pub mod guest;
+pub mod load;
 pub mod needs;
 pub mod netns;
 pub mod process;

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use aya::{
     maps::{Array, Map, MapData},
-    programs::{ProgramFd, ProgramInfo},
+    programs::ProgramFd,
 };
 use lb_common::{
     backend::{BackendId, BackendState},
@@ -23,7 +23,7 @@ use lb_common::{
 use lb_userspace::{
     dataplane::{
         BackendEntry, Dataplane as _, Listener, Op,
-        bpf::{BpfDataplane, KernelLog},
+        bpf::{BpfDataplane, KernelLog, LoadedProgram},
     },
     desired::{self, DaemonSettings, Redirect, Timeouts, XdpMode},
     scheduler,
@@ -138,17 +138,13 @@ pub struct Program {
 
 pub fn programs() -> anyhow::Result<Vec<Program>> {
     let mut dataplane = open()?;
-    let describe = |name, info: ProgramInfo| Program {
+    let describe = |LoadedProgram { name, info, .. }| Program {
         name,
         verified: info.verified_instruction_count().unwrap_or_default(),
         translated: info.size_translated().unwrap_or_default(),
         jitted: info.size_jitted(),
     };
-    let programs = dataplane
-        .programs()?
-        .into_iter()
-        .map(|(name, info)| describe(name, info))
-        .collect();
+    let programs = dataplane.programs()?.into_iter().map(describe).collect();
     dataplane.detach()?;
     Ok(programs)
 }

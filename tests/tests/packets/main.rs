@@ -15,6 +15,7 @@
 //! | [`reply`] | a backend's packets, arriving and leaving |
 //! | [`fullnat`] | flows both of whose ends are translated, and their replies |
 //! | [`snat_ports`] | no rows: the ports of thousands of flows |
+//! | [`programs`] | no rows: what a kernel takes for each program |
 //! | [`flood`] | no rows: flows that outlive a flood |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
@@ -33,6 +34,7 @@ mod icmp;
 mod large;
 mod malformed;
 mod ports;
+mod programs;
 mod reply;
 mod slots;
 mod snat_ports;

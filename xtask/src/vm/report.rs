@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
-use shunt_tests::guest::protocol::{Outcome, Plan};
+use shunt_tests::{
+    guest::protocol::{Outcome, Plan},
+    load::Load,
+};
 
 use super::session::{Report, Verdict};
 
@@ -39,6 +42,7 @@ impl Counts {
 pub fn print(plan: &Plan, reports: &[Report], filtered_out: usize) {
     print_failures(plan, reports);
     println!("\n{}", table(plan, reports));
+    print_loads(reports);
     print_not_run(plan, reports);
     for report in reports {
         println!("{}", summary(report, filtered_out));
@@ -75,6 +79,17 @@ fn print_failures(plan: &Plan, reports: &[Report]) {
         println!("\nfailures:");
         for name in names {
             println!("    {name}");
+        }
+    }
+}
+
+fn print_loads(reports: &[Report]) {
+    for report in reports {
+        if let Some(load) = slowest_load(report) {
+            println!(
+                "Linux {}, what took the verifier longest: {load}",
+                report.kernel
+            );
         }
     }
 }
@@ -145,6 +160,15 @@ fn table(plan: &Plan, reports: &[Report]) -> Table {
     table
 }
 
+/// Of the programs that tests told of.
+fn slowest_load(report: &Report) -> Option<Load> {
+    let verdicts = report.verdicts.iter().flatten();
+    let lines = verdicts.flat_map(|verdict| &verdict.output);
+    lines
+        .filter_map(|line| Load::parse(line))
+        .max_by_key(|load| load.took)
+}
+
 fn cell(verdict: Option<&Verdict>) -> String {
     let Some(verdict) = verdict else {
         return "-".to_owned();
@@ -198,6 +222,29 @@ mod tests {
             text.contains("FAILED. 0 passed; 1 failed; 1 never started;"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_slowest_program_is_found_among_all_that_tests_say() {
+        let mut fast = verdict(Outcome::Passed);
+        let mut slow = verdict(Outcome::Passed);
+        for (verdict, lines) in [
+            (&mut fast, ["running 1 test", "loaded a in 5 ms"]),
+            (
+                &mut slow,
+                [
+                    "loaded b in 90 ms, 7 instructions verified",
+                    "loaded c in 10 ms",
+                ],
+            ),
+        ] {
+            if let Some(verdict) = verdict {
+                verdict.output = lines.map(str::to_owned).into();
+            }
+        }
+        let load = slowest_load(&report(vec![None, fast, slow]));
+        assert_eq!(load.map(|load| load.program).as_deref(), Some("b"));
+        assert_eq!(slowest_load(&report(vec![None])), None);
     }
 
     #[test]

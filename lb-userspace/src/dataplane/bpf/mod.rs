@@ -48,7 +48,7 @@ use std::{fmt, mem::offset_of, sync::atomic::Ordering};
 use anyhow::Context as _;
 use aya::{
     maps::HashMap,
-    programs::{ProgramInfo, SchedClassifier, Xdp},
+    programs::{SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
 use lb_common::{backend::BackendId, layout, service::Control};
@@ -71,7 +71,7 @@ use self::{
 };
 pub use self::{
     fragments::Fragments,
-    object::{BENCH_PROGRAMS, KernelLog},
+    object::{BENCH_PROGRAMS, KernelLog, LoadedProgram},
 };
 use super::{
     Applied, Attachments, BackendEntry, Counters, Dataplane, DataplaneError, Mode, Op, Recorded,
@@ -260,7 +260,7 @@ impl BpfDataplane {
     }
 
     /// What the kernel says of every program that looks at packets.
-    pub fn programs(&mut self) -> anyhow::Result<Vec<(&'static str, ProgramInfo)>> {
+    pub fn programs(&mut self) -> anyhow::Result<Vec<LoadedProgram>> {
         self.object.programs()
     }
 

@@ -1,6 +1,9 @@
 //! The compiled programs, loaded with their maps: new ones, or those that a daemon before this one left pinned.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, anyhow};
 use aya::{
@@ -112,6 +115,40 @@ pub struct Object {
     /// Which of [`XDP`] is loaded.
     xdp: XdpPrograms,
     are_called_loaded: bool,
+    took: LoadTimes,
+}
+
+/// A program in the kernel.
+#[derive(Debug)]
+pub struct LoadedProgram {
+    pub name: &'static str,
+    pub info: ProgramInfo,
+    /// Until the kernel had verified and compiled it.
+    pub took: Duration,
+}
+
+/// By name.
+#[derive(Debug, Default)]
+struct LoadTimes(Vec<(&'static str, Duration)>);
+
+impl LoadTimes {
+    fn measure(
+        &mut self,
+        name: &'static str,
+        load: impl FnOnce() -> Result<(), ProgramError>,
+    ) -> Result<(), ProgramError> {
+        let start = Instant::now();
+        load()?;
+        let took = start.elapsed();
+        tracing::debug!(program = name, ?took, "loaded");
+        self.0.push((name, took));
+        Ok(())
+    }
+
+    fn of(&self, name: &str) -> Option<Duration> {
+        let load = self.0.iter().find(|(loaded, _)| *loaded == name);
+        load.map(|(_, took)| *took)
+    }
 }
 
 impl Object {
@@ -130,15 +167,16 @@ impl Object {
         let mut ebpf = loader
             .load(PROGRAMS)
             .context("loading the maps (this needs root, or CAP_BPF and CAP_NET_ADMIN)")?;
-        let xdp = load_xdp(&mut ebpf).context("the kernel refused the XDP program")?;
+        let mut took = LoadTimes::default();
+        let xdp = load_xdp(&mut ebpf, &mut took).context("the kernel refused the XDP program")?;
         let egress: &mut SchedClassifier = program(&mut ebpf, EGRESS)?.try_into()?;
-        egress
-            .load()
+        took.measure(EGRESS, || egress.load())
             .context("the kernel refused the tc egress program")?;
         Ok(Self {
             ebpf,
             xdp,
             are_called_loaded: false,
+            took,
         })
     }
 
@@ -150,8 +188,8 @@ impl Object {
         }
         for (_, name) in self.xdp.called {
             let called: &mut Xdp = program(&mut self.ebpf, name)?.try_into()?;
-            called
-                .load()
+            self.took
+                .measure(name, || called.load())
                 .with_context(|| format!("the kernel refused the program {name}"))?;
         }
         let mut programs: ProgramArray<_> = self.take_map(layout::PROGRAMS)?.try_into()?;
@@ -172,18 +210,21 @@ impl Object {
         Ok(program(&mut self.ebpf, EGRESS)?.try_into()?)
     }
 
-    pub fn programs(&mut self) -> anyhow::Result<Vec<(&'static str, ProgramInfo)>> {
+    pub fn programs(&mut self) -> anyhow::Result<Vec<LoadedProgram>> {
         self.load_called()?;
+        let mut infos = vec![(EGRESS, self.egress()?.info()?)];
         let called = self.xdp.called.map(|(_, name)| name);
-        let names = [self.xdp.name].into_iter().chain(called);
-        let mut infos = names
-            .map(|name| {
-                let xdp: &mut Xdp = program(&mut self.ebpf, name)?.try_into()?;
-                Ok((name, xdp.info()?))
+        for name in [self.xdp.name].into_iter().chain(called) {
+            let xdp: &mut Xdp = program(&mut self.ebpf, name)?.try_into()?;
+            infos.push((name, xdp.info()?));
+        }
+        infos
+            .into_iter()
+            .map(|(name, info)| {
+                let took = self.took.of(name).context("a loaded program has no time")?;
+                Ok(LoadedProgram { name, info, took })
             })
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        infos.push((EGRESS, self.egress()?.info()?));
-        Ok(infos)
+            .collect()
     }
 
     /// A program for sockets, not loaded: a kernel that refuses it may still balance packets.
@@ -212,14 +253,14 @@ impl Object {
 }
 
 /// The first that the kernel takes.
-fn load_xdp(ebpf: &mut Ebpf) -> anyhow::Result<XdpPrograms> {
+fn load_xdp(ebpf: &mut Ebpf, took: &mut LoadTimes) -> anyhow::Result<XdpPrograms> {
     let [large, plain] = XDP;
     let xdp: &mut Xdp = program(ebpf, large.name)?.try_into()?;
-    let Err(error) = xdp.load() else {
+    let Err(error) = took.measure(large.name, || xdp.load()) else {
         return Ok(large);
     };
     let xdp: &mut Xdp = program(ebpf, plain.name)?.try_into()?;
-    xdp.load()?;
+    took.measure(plain.name, || xdp.load())?;
     if has_buffers() {
         tracing::warn!(
             reason = last_lines(&error),

@@ -5,7 +5,7 @@ use std::{
     panic,
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -20,7 +20,7 @@ use lb_userspace::{
     address::Endpoint,
     dataplane::{
         BackendEntry, Dataplane as _, Listener, Op, Recorded,
-        bpf::{BpfDataplane, KernelLog},
+        bpf::{BpfDataplane, KernelLog, LoadedProgram},
     },
     desired::{DaemonSettings, Forward, Redirect, Timeouts, XdpMode},
 };
@@ -85,9 +85,7 @@ impl World {
     fn new() -> anyhow::Result<Self> {
         namespace::enter()?;
         let pins = pins();
-        let start = Instant::now();
         let mut dataplane = BpfDataplane::open(&settings(pins.clone()), KernelLog::Off)?;
-        let took = start.elapsed().as_millis();
         let info = dataplane.xdp()?.info()?;
         let expected = match needs::kernel("5.18") {
             Ok(()) => "shunt_xdp_frags",
@@ -98,8 +96,6 @@ impl World {
             loaded == Some(expected),
             "expected the program {expected}, found {loaded:?}"
         );
-        let verified = info.verified_instruction_count();
-        println!("loaded in {took} ms; the verifier walked {verified:?} instructions");
         for port in Port::ALL {
             pinned::open_port(&pins, port as u32, port.told())?;
             if let Some(tags) = port.tags() {
@@ -121,6 +117,10 @@ impl World {
     }
 
     /// As before the first row: backends alive, nothing remembered, stable tables.
+    pub fn programs(&mut self) -> anyhow::Result<Vec<LoadedProgram>> {
+        self.dataplane.programs()
+    }
+
     pub fn reset(&mut self) -> anyhow::Result<()> {
         self.memory.clear()?;
         for id in self.portless.drain(..) {
