@@ -86,25 +86,27 @@ fn packet<A: Family + Tunnel, const STEP: u32>(frame: &mut Frame, network: usize
         let result = forward::open(frame, &headers, &place, control);
         return settled(frame, &headers, result, control);
     }
-    if let Some(pool) = pool {
+    let result = if let Some(pool) = pool {
         if headers.carries == Carries::ECHO {
             return answer::echo(frame, &headers, control);
         }
         quoted(&headers);
-        let result = forward::packet(frame, &headers, pool, control);
-        return settled(frame, &headers, result, control);
-    }
-    if headers.carries == Carries::ECHO {
-        return skipped(Skip::NotOurs);
-    }
-    if control.has_fullnat != 0
-        && let Some(outcome) = forward::translated_reply(frame, &headers, control)
-    {
-        quoted(&headers);
-        return outcome;
-    }
-    reverse::heed_direct(&headers, control);
-    reply(frame, &headers, control)
+        forward::packet(frame, &headers, pool, control)
+    } else {
+        if headers.carries == Carries::ECHO {
+            return skipped(Skip::NotOurs);
+        }
+        if control.has_fullnat != 0
+            && let Some(result) = forward::translated_reply(frame, &headers, control)
+        {
+            quoted(&headers);
+            result
+        } else {
+            reverse::heed_direct(&headers, control);
+            return reply(frame, &headers, control);
+        }
+    };
+    settled(frame, &headers, result, control)
 }
 
 /// No closure: programs that share one would call it, with a stack of its own.

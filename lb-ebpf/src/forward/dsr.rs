@@ -27,7 +27,7 @@ pub fn forward<A: Family>(
         A::from_words(&backend.address),
     );
     let Some(hop) = transmit::next_hop(frame, &journey, control, &BACKEND_HOPS, id.index()) else {
-        super::too_big(&journey, id, 0, Verdict::NoNextHop)?;
+        super::too_big(&journey, &BACKEND_HOPS, id.index(), 0, Verdict::NoNextHop)?;
         return Ok(Outcome::stays(Verdict::NoNextHop));
     };
     stats::forwarded(id, headers.frame_length());

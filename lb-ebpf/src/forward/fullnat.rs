@@ -124,7 +124,7 @@ fn send<A: Family + Tunnel>(
     }
     // The kernel would tell the packet's source, which is this host by then.
     if hop.is_none() && A::inner(frame, headers.network).is_some_and(|inner| inner.dont_fragment) {
-        super::too_big(&journey, translation.backend, 0, Verdict::NoRoom)?;
+        super::too_big(&journey, &BACKEND_HOPS, place, 0, Verdict::NoRoom)?;
     }
     stats::forwarded(translation.backend, headers.frame_length());
     if rewrite::endpoints(frame, headers, &to).is_none() {
@@ -138,22 +138,34 @@ fn send<A: Family + Tunnel>(
 
 /// Back to the client; `None` where the packet is no reply of ours.
 #[inline(always)]
-pub fn reply<A: Family>(
+pub fn reply<A: Family + Tunnel>(
     frame: &mut Frame,
     headers: &Headers<A>,
     control: &Control,
-) -> Option<Outcome> {
+) -> Option<Result<Outcome, Refused>> {
     let record = translations::answered(headers, control)?;
     let to = record.forward(headers.tuple.protocol).reversed();
     let journey = Journey::of(frame, headers, to.source, to.destination);
     let place = hash::mix(to.destination.fold());
     let hop = transmit::next_hop(frame, &journey, control, &CLIENT_HOPS, place);
+    // The kernel would tell the VIP.
+    if hop.is_none()
+        && A::inner(frame, headers.network).is_some_and(|inner| inner.dont_fragment)
+        && let Err(refused) = super::too_big(&journey, &CLIENT_HOPS, place, 0, Verdict::NoRoom)
+    {
+        return Some(Err(refused));
+    }
     if rewrite::endpoints(frame, headers, &to).is_none() {
-        return Some(Outcome::stays(Verdict::RewriteFailed));
+        return Some(Ok(Outcome::stays(Verdict::RewriteFailed)));
     }
     // As it came it is addressed to this host, which knows nothing of it: the kernel has to see it rewritten.
     let Some(hop) = hop.filter(|_| headers.ttl > 1) else {
-        return Some(Outcome::stays(Verdict::ReplyStackTranslated));
+        return Some(Ok(Outcome::stays(Verdict::ReplyStackTranslated)));
     };
-    Some(super::route(frame, headers, hop, super::reply_verdict(hop)))
+    Some(Ok(super::route(
+        frame,
+        headers,
+        hop,
+        super::reply_verdict(hop),
+    )))
 }

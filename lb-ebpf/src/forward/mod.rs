@@ -12,11 +12,12 @@ mod fullnat;
 mod nat;
 mod tunnel;
 
+use aya_ebpf::maps::PerCpuArray;
 use aya_log_ebpf::{debug, trace};
 use lb_common::{
     address::{Address, V4, V6},
     answer::error::Problem,
-    backend::{BackendId, Forward},
+    backend::Forward,
     encap::Tunnel,
     hop::Hop,
     packet::Headers,
@@ -31,7 +32,6 @@ use crate::{
     answer::Refused,
     family::Family,
     frame::Frame,
-    maps::BACKEND_HOPS,
     steer,
     transmit::{self, Journey, Outcome},
 };
@@ -127,16 +127,17 @@ const LAST_HOP: Refused = Refused {
     otherwise: Verdict::TtlExceeded,
 };
 
-/// To the sender of a packet that is larger, by `overhead` on its way, than the way to its backend takes, if it is; as
-/// far as is known, after a lookup of the next hop.
+/// To the sender of a packet that is larger, by `overhead` on its way, than the way takes that was looked up in a place of
+/// `hops`, if it is; as far as is known.
 #[inline(always)]
 fn too_big<A: Family>(
     journey: &Journey<A>,
-    backend: BackendId,
+    hops: &'static PerCpuArray<Hop>,
+    place: u32,
     overhead: usize,
     otherwise: Verdict,
 ) -> Result<(), Refused> {
-    let Some(room) = transmit::lack_of_room(journey, &BACKEND_HOPS, backend.index()) else {
+    let Some(room) = transmit::lack_of_room(journey, hops, place) else {
         return Ok(());
     };
     Err(Refused {

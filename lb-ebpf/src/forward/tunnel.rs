@@ -49,7 +49,13 @@ pub fn forward<A: Family + Tunnel, O: Family + Tunnel>(
         return Ok(Outcome::stays(Verdict::RewriteFailed));
     };
     if hop.is_none() && inner.dont_fragment {
-        super::too_big(&journey, chosen.id, overhead, Verdict::NoRoom)?;
+        super::too_big(
+            &journey,
+            &BACKEND_HOPS,
+            chosen.id.index(),
+            overhead,
+            Verdict::NoRoom,
+        )?;
     }
     stats::forwarded(chosen.id, headers.frame_length());
     let outer = Outer {

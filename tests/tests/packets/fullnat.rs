@@ -111,7 +111,7 @@ fn requests(kind: Kind) -> Vec<Row> {
 }
 
 /// The client's first packet to the VIP.
-fn opened(kind: Kind) -> Step {
+pub fn opened(kind: Kind) -> Step {
     Step::seen(BY_FRONT, request(kind).flags(SYN), Verdict::ForwardOther)
 }
 

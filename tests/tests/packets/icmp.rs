@@ -10,6 +10,7 @@ use lb_common::{
 
 use crate::{
     forward::request,
+    fullnat,
     support::{
         flow,
         icmp::{ECHO_REPLY, ECHO_REQUEST, Message, PORT_UNREACHABLE, TIME_EXCEEDED, TOO_BIG},
@@ -496,5 +497,26 @@ fn sent(kind: Kind) -> Vec<Row> {
             .after(to(kind, Host::Back, forward, outer)),
         );
     }
+    rows.extend(sent_to_a_backend(kind));
     rows
+}
+
+/// About a reply of `fullnat`, whose sender talks to the load balancer.
+fn sent_to_a_backend(kind: Kind) -> [Row; 1] {
+    let room = Port::Front.mtu();
+    let reply = fullnat::reply(kind).payload(b"");
+    let missing = room + 1 - reply.length();
+    let reply = reply.payload(&vec![0x5a; missing]);
+    let source = flow::source(kind.client()).ip();
+    let error = Message::new(TOO_BIG, source, ip(kind, fullnat::HERE))
+        .rest(room as u32)
+        .payload(&quoted(&reply, 512))
+        .marked_as_control()
+        .sent(Port::Back, fullnat::HERE);
+    let description = "ICMP: a reply of fullnat too big for its client";
+    let row = Row::new(kind, description, &reply, Verdict::TooBig)
+        .after(fullnat::served(kind, fullnat::HERE))
+        .after([fullnat::opened(kind)])
+        .seen_by(fullnat::BY_FRONT);
+    [message(row, &error)]
 }
