@@ -7,12 +7,14 @@
 //! | [`frame`] | which packets are sent? |
 //! | [`stage`] | where does the program run, and what do its maps hold? |
 //! | [`wrapper`] | how is one packet run through it many times? |
+//! | [`peer`] | what does another balancer take for the same? |
 //! | [`measure`] | how is that timed, and did the packets take the way they are billed for? |
 //! | [`report`] | how is it shown? |
 
 mod cases;
 mod frame;
 mod measure;
+mod peer;
 mod plan;
 mod report;
 mod stage;
@@ -20,6 +22,7 @@ mod wrapper;
 
 use std::{
     io::{self, IsTerminal as _},
+    path::PathBuf,
     process::ExitCode,
     thread,
 };
@@ -27,10 +30,7 @@ use std::{
 use anyhow::{Context as _, anyhow, ensure};
 use clap::Parser;
 
-use crate::{
-    measure::{Effort, Measurement},
-    report::Report,
-};
+use crate::{measure::Effort, peer::Peer, report::Report};
 
 /// Net nanoseconds per packet through the real XDP program.
 #[derive(Debug, Parser)]
@@ -45,6 +45,9 @@ pub struct Options {
     /// Three runs of 20,000 packets: whether it works, not how fast
     #[arg(long)]
     pub quick: bool,
+    /// Time this pinned XDP program, too: another balancer's, on the same packets in the same runs
+    #[arg(long, value_name = "PIN")]
+    pub beside: Option<PathBuf>,
     /// Only cases whose name contains all of these words
     pub filters: Vec<String>,
     /// Given by cargo
@@ -94,14 +97,16 @@ fn measure_all(options: &Options) -> anyhow::Result<Report> {
     );
     let effort = Effort::of(options);
     let cpu = measure::pin()?;
+    // Before the thread has a bpffs of its own.
+    let peer = options.beside.as_deref().map(Peer::open).transpose()?;
     stage::enter()?;
     let programs = stage::programs()?;
-    let mut rows: Vec<(cases::Case, Measurement)> = Vec::new();
+    let mut rows = Vec::new();
     for case in cases {
         progress(&case.name);
-        let measurement =
-            stage::measure(&case, effort).with_context(|| format!("case {:?}", case.name))?;
-        rows.push((case, measurement));
+        let measured = stage::measure(&case, effort, peer.as_ref())
+            .with_context(|| format!("case {:?}", case.name))?;
+        rows.push((case, measured));
     }
     progress("");
     Ok(Report {

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use crate::{
     cases::{Case, Goal},
     measure::{Effort, Measurement},
-    stage::Program,
+    stage::{Measured, Program},
 };
 
 pub struct Report {
     pub cpu: usize,
     pub effort: Effort,
     pub programs: Vec<Program>,
-    pub rows: Vec<(Case, Measurement)>,
+    pub rows: Vec<(Case, Measured)>,
 }
 
 impl Report {
@@ -43,24 +43,34 @@ impl Report {
 
     fn cases(&self) -> String {
         let mut table = Table::new();
-        table
-            .load_style(UTF8_FULL_CONDENSED)
-            .set_header(["case", "p10", "median", "goal", "", "Katran", "FIB"]);
-        for (case, measurement) in &self.rows {
+        table.load_style(UTF8_FULL_CONDENSED);
+        let has_peer = self.rows.iter().any(|(_, row)| row.beside.is_some());
+        let mut header = vec!["case", "p10", "median", "goal", "", "Katran", "FIB"];
+        if has_peer {
+            header.extend(["beside", "ratio"]);
+        }
+        let columns = header.len();
+        table.set_header(header);
+        for (case, measured) in &self.rows {
+            let Measured { ours, beside } = measured;
             let goal = self.goal(case);
-            table.add_row([
+            let mut cells = vec![
                 case.name.clone(),
-                format!("{:.1}", measurement.p10),
-                format!("{:.1}", measurement.median),
+                format!("{:.1}", ours.p10),
+                format!("{:.1}", ours.median),
                 goal.map_or_else(String::new, |goal| format!("{goal:.1}")),
-                goal.map_or("", |goal| verdict(measurement.p10, goal))
-                    .to_owned(),
+                goal.map_or("", |goal| verdict(ours.p10, goal)).to_owned(),
                 case.katran
                     .map_or_else(String::new, |katran| format!("{katran:.1}")),
-                format!("{:.3}", measurement.lookups),
-            ]);
+                format!("{:.3}", ours.lookups),
+            ];
+            if let Some(beside) = beside {
+                cells.push(format!("{:.1}", beside.p10));
+                cells.push(format!("{:.2}", ours.p10 / beside.p10));
+            }
+            table.add_row(cells);
         }
-        for index in [1, 2, 3, 5, 6] {
+        for index in (1..columns).filter(|&index| index != 4) {
             if let Some(column) = table.column_mut(index) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -93,7 +103,7 @@ impl Report {
             Goal::Nanoseconds(nanoseconds) => Some(*nanoseconds),
             Goal::Times(times, name) => {
                 let other = self.rows.iter().find(|(case, _)| case.name == *name)?;
-                Some(times * other.1.p10)
+                Some(times * other.1.ours.p10)
             }
         }
     }
@@ -102,18 +112,19 @@ impl Report {
         let cases: Vec<Value> = self
             .rows
             .iter()
-            .map(|(case, measurement)| {
+            .map(|(case, Measured { ours, beside })| {
                 json!({
                     "case": case.name,
                     "family": case.family.to_string(),
                     "protocol": case.protocol.name(),
                     "flows": 1_u32 << case.flow_bits,
                     "verdict": case.verdict.name(),
-                    "net_ns": { "p10": measurement.p10, "median": measurement.median },
-                    "wrapper_ns": measurement.wrapper,
-                    "fib_lookups_per_packet": measurement.lookups,
+                    "net_ns": net(ours),
+                    "wrapper_ns": ours.wrapper,
+                    "fib_lookups_per_packet": ours.lookups,
                     "goal_ns": self.goal(case),
                     "katran_quoted_ns": case.katran,
+                    "beside_net_ns": beside.as_ref().map(net),
                 })
             })
             .collect();
@@ -137,6 +148,10 @@ impl Report {
             "programs": programs,
         }))
     }
+}
+
+fn net(measurement: &Measurement) -> Value {
+    json!({ "p10": measurement.p10, "median": measurement.median })
 }
 
 /// Measured figures have a decimal; a goal is missed only by more than that.

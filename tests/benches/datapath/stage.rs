@@ -37,7 +37,8 @@ use shunt_tests::{Family, Protocol};
 use crate::{
     cases::{Case, Side, Slots, Traffic},
     frame,
-    measure::{self, Effort, Measurement},
+    measure::{self, Contender, Effort, Measurement},
+    peer::Peer,
     plan,
     wrapper::Wrapper,
 };
@@ -47,8 +48,8 @@ const BPF_FS: &str = "/sys/fs/bpf";
 const MTU: u32 = 1500;
 /// Nothing that a case has brought about goes while it is measured.
 const TIMEOUT: Duration = Duration::from_secs(3600);
-/// Flows that are opened before they are answered: fewer than half-open entries.
-const OPENED: u32 = 1 << 14;
+/// Flows that are opened before they are answered: so few that no bucket of half-open ones has too many.
+const OPENED: u32 = 1 << 12;
 /// Slots of one table where there are many: together they fit.
 const SMALL_TABLE: u32 = 101;
 
@@ -149,14 +150,21 @@ pub fn programs() -> anyhow::Result<Vec<Program>> {
     Ok(programs)
 }
 
+/// What a case costs, here and by the program beside.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    pub ours: Measurement,
+    pub beside: Option<Measurement>,
+}
+
 /// Brings about what the case starts from, in maps of its own, and measures.
-pub fn measure(case: &Case, effort: Effort) -> anyhow::Result<Measurement> {
-    let mut wrapper = Wrapper::new(case, frame::of(case)?)?;
+pub fn measure(case: &Case, effort: Effort, peer: Option<&Peer>) -> anyhow::Result<Measured> {
+    let mut wrapper = Wrapper::new(&frame::of(case)?, case.growth, case.flow_bits)?;
     if case.traffic == Traffic::Nothing {
         let stub = wrapper.stub()?;
         wrapper.call(&stub)?;
         wrapper.run(1)?;
-        return measure::time(&mut wrapper, &stub, effort);
+        return time(&mut wrapper, &stub, None, effort);
     }
     let mut dataplane = open()?;
     configure(&mut dataplane, case)?;
@@ -166,8 +174,23 @@ pub fn measure(case: &Case, effort: Effort) -> anyhow::Result<Measurement> {
     let lookups = measure::verify(case, &mut wrapper, effort.packets, || {
         Ok(dataplane.counters()?)
     })?;
-    let mut measurement = measure::time(&mut wrapper, &program, effort)?;
-    measurement.lookups = lookups;
+    let peer = peer.filter(|_| Peer::takes(case));
+    let mut measured = match peer {
+        None => time(&mut wrapper, &program, None, effort)?,
+        Some(peer) => {
+            let mut beside = peer.wrapper(case)?;
+            beside.call(peer.fd()?)?;
+            beside.run(1 << case.flow_bits)?;
+            beside.run_counted(effort.packets)?;
+            time(
+                &mut wrapper,
+                &program,
+                Some((&mut beside, peer.fd()?)),
+                effort,
+            )?
+        }
+    };
+    measured.ours.lookups = lookups;
     // And still: the timed packets were the same ones.
     wrapper.call(&program)?;
     measure::verify(case, &mut wrapper, effort.packets, || {
@@ -175,7 +198,22 @@ pub fn measure(case: &Case, effort: Effort) -> anyhow::Result<Measurement> {
     })?;
     drop(wrapper);
     dataplane.detach()?;
-    Ok(measurement)
+    Ok(measured)
+}
+
+fn time(
+    wrapper: &mut Wrapper,
+    program: &ProgramFd,
+    beside: Option<(&mut Wrapper, &ProgramFd)>,
+    effort: Effort,
+) -> anyhow::Result<Measured> {
+    let mut contenders = vec![Contender { wrapper, program }];
+    contenders.extend(beside.map(|(wrapper, program)| Contender { wrapper, program }));
+    let times = measure::time(&mut contenders, effort)?;
+    Ok(Measured {
+        ours: times[0],
+        beside: times.get(1).copied(),
+    })
 }
 
 fn open() -> anyhow::Result<BpfDataplane> {
@@ -282,7 +320,7 @@ fn warm_up(case: &Case, wrapper: &mut Wrapper, program: &ProgramFd) -> anyhow::R
         },
         ..case.clone()
     };
-    let mut opener = Wrapper::new(&asked, frame::of(&asked)?)?;
+    let mut opener = Wrapper::new(&frame::of(&asked)?, case.growth, case.flow_bits)?;
     opener.call(program)?;
     // In turns, over the same flows in the same order: the first answer establishes a flow.
     let turn = flows.min(OPENED);

@@ -1,6 +1,6 @@
 //! Runs one packet through a program many times in one system call. The kernel's side is `lb-ebpf/src/bench`.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, MapData, ProgramArray},
@@ -9,11 +9,7 @@ use aya::{
 use lb_userspace::dataplane::bpf::BENCH_PROGRAMS;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::{
-    cases::{Case, Side},
-    frame::Frame,
-    plan,
-};
+use crate::{cases::Side, frame::Frame, plan};
 
 /// The MACs, the EtherType and two bytes more.
 const LINK_WORDS: usize = 4;
@@ -25,6 +21,7 @@ pub struct Wrapper {
     program: ProgramArray<MapData>,
     runs: Array<MapData, [u32; 2]>,
     frame: Vec<u8>,
+    growth: u32,
     context: Vec<u8>,
 }
 
@@ -38,17 +35,17 @@ pub struct Ran {
 }
 
 impl Wrapper {
-    /// Loads a wrapper for one packet.
-    pub fn new(case: &Case, frame: Frame) -> anyhow::Result<Self> {
+    /// Loads a wrapper for one packet, which the program under test makes larger by `growth`.
+    pub fn new(frame: &Frame, growth: u32, flow_bits: u32) -> anyhow::Result<Self> {
         let walk = frame.walk;
         let (address, port) = walk.map_or((u32::MAX, u32::MAX), |walk| (walk.address, walk.port));
         let is_destination = u32::from(walk.is_some_and(|walk| walk.is_destination));
         let length = frame.bytes.len() as u32;
         let mut ebpf = EbpfLoader::new()
             .override_global("LENGTH", &length, true)
-            .override_global("GROWTH", &case.growth, true)
+            .override_global("GROWTH", &growth, true)
             .override_global("WORDS", &frame.words, true)
-            .override_global("FLOW_BITS", &case.flow_bits, true)
+            .override_global("FLOW_BITS", &flow_bits, true)
             .override_global("PORT_BITS", &plan::PORT_BITS, true)
             .override_global("ADDRESS", &address, true)
             .override_global("PORT", &port, true)
@@ -64,7 +61,7 @@ impl Wrapper {
         let runs = Array::try_from(take(&mut ebpf, "RUNS")?)?;
         let mut template: Array<_, [u32; LINK_WORDS + WORDS]> =
             Array::try_from(take(&mut ebpf, "TEMPLATE")?)?;
-        template.set(0, words(&frame), 0)?;
+        template.set(0, words(frame), 0)?;
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
         let context = [0, length, 0, Side::Same.index(), 0, 0]
             .into_iter()
@@ -74,7 +71,8 @@ impl Wrapper {
             ebpf,
             program,
             runs,
-            frame: frame.bytes,
+            frame: frame.bytes.clone(),
+            growth,
             context,
         })
     }
@@ -110,8 +108,26 @@ impl Wrapper {
         })
     }
 
+    /// Runs so many packets, of which each finds the one before as the program under test leaves it.
+    pub fn run_counted(&mut self, packets: u32) -> anyhow::Result<Ran> {
+        let before = self.counts()?;
+        let ran = self.run(packets)?;
+        let after = self.counts()?;
+        let [runs, grown] = [0, 1].map(|i| after[i].wrapping_sub(before[i]));
+        ensure!(
+            runs == packets,
+            "expected {packets} runs of the wrapper, found {runs}"
+        );
+        let expected = if self.growth == 0 { 0 } else { packets - 1 };
+        ensure!(
+            grown == expected,
+            "expected that the head grew before {expected} of {packets} packets, found {grown}"
+        );
+        Ok(ran)
+    }
+
     /// How often the wrapper has run, and how often it found the head grown.
-    pub fn counts(&self) -> anyhow::Result<[u32; 2]> {
+    fn counts(&self) -> anyhow::Result<[u32; 2]> {
         Ok(self.runs.get(&0, 0)?)
     }
 }
