@@ -12,6 +12,8 @@ pub trait Address: Copy + Eq + Hash + Default + core::fmt::Debug + 'static {
     const FAMILY: u8;
     /// The EtherType, in network byte order.
     const ETHERTYPE: u16;
+    /// How many words an address has.
+    const WORDS: usize;
     /// Where the addresses stand in the IP header.
     const SOURCE_OFFSET: usize;
     const DESTINATION_OFFSET: usize;
@@ -24,6 +26,10 @@ pub trait Address: Copy + Eq + Hash + Default + core::fmt::Debug + 'static {
     fn to_words(self) -> [u32; 4];
     /// By reference, and read word by word: the whole would be copied by a call that goes byte by byte.
     fn from_words(words: &[u32; 4]) -> Self;
+    /// The same from wherever its words, by number, are read.
+    fn read(word: impl Fn(usize) -> u32) -> Self;
+    /// Whether these are its words.
+    fn is(self, word: impl Fn(usize) -> u32) -> bool;
     /// The address folded to one word; enough for hashing one end of a flow.
     fn fold(self) -> u32;
     /// The same in a larger word and with less effort.
@@ -42,6 +48,7 @@ pub type V6 = [u32; 4];
 impl Address for V4 {
     const FAMILY: u8 = 2;
     const ETHERTYPE: u16 = EtherType::Ipv4 as u16;
+    const WORDS: usize = 1;
     const SOURCE_OFFSET: usize = 12;
     const DESTINATION_OFFSET: usize = 16;
     const TTL_OFFSET: usize = 8;
@@ -55,6 +62,16 @@ impl Address for V4 {
     #[inline(always)]
     fn from_words(words: &[u32; 4]) -> Self {
         words[0]
+    }
+
+    #[inline(always)]
+    fn read(word: impl Fn(usize) -> u32) -> Self {
+        word(0)
+    }
+
+    #[inline(always)]
+    fn is(self, word: impl Fn(usize) -> u32) -> bool {
+        word(0) == self
     }
 
     #[inline(always)]
@@ -81,6 +98,7 @@ impl Address for V4 {
 impl Address for V6 {
     const FAMILY: u8 = 10;
     const ETHERTYPE: u16 = EtherType::Ipv6 as u16;
+    const WORDS: usize = 4;
     const SOURCE_OFFSET: usize = 8;
     const DESTINATION_OFFSET: usize = 24;
     const TTL_OFFSET: usize = 7;
@@ -94,6 +112,18 @@ impl Address for V6 {
     #[inline(always)]
     fn from_words(words: &[u32; 4]) -> Self {
         [words[0], words[1], words[2], words[3]]
+    }
+
+    #[inline(always)]
+    fn read(word: impl Fn(usize) -> u32) -> Self {
+        [word(0), word(1), word(2), word(3)]
+    }
+
+    #[inline(always)]
+    fn is(self, word: impl Fn(usize) -> u32) -> bool {
+        // One branch, and not by a comparison of memory.
+        let [a, b, c, d] = self;
+        (word(0) ^ a) | (word(1) ^ b) | (word(2) ^ c) | (word(3) ^ d) == 0
     }
 
     #[inline(always)]

@@ -98,6 +98,38 @@ impl Seen {
     }
 }
 
+/// `CLOCK_MONOTONIC` in units of 2^22 ns (4.2 ms), of which 256 are one of [`Seen`].
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Ticks(u64);
+
+impl Ticks {
+    #[inline(always)]
+    pub const fn at(nanoseconds: u64) -> Self {
+        Self(nanoseconds >> 22)
+    }
+
+    #[inline(always)]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    #[inline(always)]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline(always)]
+    pub const fn seen(self) -> Seen {
+        Seen((self.0 >> 8) as u32)
+    }
+
+    /// So many ticks ago.
+    #[inline(always)]
+    pub const fn before(self, ticks: u32) -> Self {
+        Self(self.0.saturating_sub(ticks as u64))
+    }
+}
+
 /// A recorded flow, keyed by the [`Tuple`] of the client's packets.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -8,6 +8,7 @@ use crate::{
     address::Address,
     backend::BackendId,
     flow::{Seen, Tuple},
+    hash,
 };
 
 /// Words; a power of two.
@@ -32,9 +33,8 @@ impl Mark {
         backend: BackendId,
         now: Seen,
     ) -> Self {
-        let ends = ends(secret, reply);
-        let target = u64::from(vip.0.fold()) << 32 | u64::from(backend.bits());
-        let hash = round(ends, target ^ u64::from(vip.1) << 16);
+        let ends = hash::ends(secret, reply);
+        let hash = hash::whole(ends, vip.0, vip.1, backend);
         Self {
             place: place_of(ends),
             word: hash << WHEN | u64::from(now.bits() & ((1 << WHEN) - 1)),
@@ -45,30 +45,12 @@ impl Mark {
 /// The place of every flow between these ends, whichever VIP it goes through.
 #[inline(always)]
 pub fn place<A: Address>(secret: u64, reply: &Tuple<A>) -> u32 {
-    place_of(ends(secret, reply))
+    place_of(hash::ends(secret, reply))
 }
 
 #[inline(always)]
 fn place_of(ends: u64) -> u32 {
     (ends >> 32) as u32 & (PLACES - 1)
-}
-
-/// All of the client's end, which others choose; the backend's address folded, which they do not.
-#[inline(always)]
-fn ends<A: Address>(secret: u64, reply: &Tuple<A>) -> u64 {
-    let ports = u32::from(reply.source_port) << 16 | u32::from(reply.destination_port);
-    let hash = reply.destination.absorbed(secret, round);
-    round(
-        hash,
-        u64::from(reply.source.fold()) << 32 | u64::from(ports),
-    )
-}
-
-/// A multiplication and a shift, after SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-#[inline(always)]
-const fn round(hash: u64, word: u64) -> u64 {
-    let hash = (hash ^ word).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash ^ hash >> 31
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How packets spread over slots and buckets.
 
-use crate::address::Address;
+use crate::{address::Address, backend::BackendId, flow::Tuple};
 
 /// The finaliser of MurmurHash3 (Appleby, 2011), 32 bits: every input bit reaches every output bit.
 #[inline(always)]
@@ -30,6 +30,32 @@ pub const fn scale(hash: u32, size: u32) -> u32 {
 #[inline(always)]
 pub fn endpoint<A: Address>(seed: u32, address: A, port: u16, protocol: u8) -> u32 {
     mix(mix(address.fold() ^ seed).wrapping_add(u32::from(port) << 8 | u32::from(protocol)))
+}
+
+/// Hashes both ends of a flow of `nat`, given the tuple of its replies: all of the client's end, which others choose, and
+/// the backend's address folded, which they do not.
+#[inline(always)]
+pub fn ends<A: Address>(secret: u64, reply: &Tuple<A>) -> u64 {
+    let ports = u32::from(reply.source_port) << 16 | u32::from(reply.destination_port);
+    let hash = reply.destination.absorbed(secret, round);
+    round(
+        hash,
+        u64::from(reply.source.fold()) << 32 | u64::from(ports),
+    )
+}
+
+/// Goes on from the hash of a flow's [`ends`] with the VIP that it goes through, and the name of its backend.
+#[inline(always)]
+pub fn whole<A: Address>(ends: u64, vip: A, vip_port: u16, backend: BackendId) -> u64 {
+    let target = u64::from(vip.fold()) << 32 | u64::from(backend.bits());
+    round(ends, target ^ u64::from(vip_port) << 16)
+}
+
+/// A multiplication and a shift, after SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+#[inline(always)]
+const fn round(hash: u64, word: u64) -> u64 {
+    let hash = (hash ^ word).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash ^ hash >> 31
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Names and sizes of the maps, the same for the object file, the pins and the daemon.
 
 /// Raised with every change to a map's meaning: a daemon adopts only pins of its own version.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 pub const CONTROL: &str = "CONTROL";
 pub const LISTENERS_V4: &str = "LISTENERS_V4";
@@ -19,13 +19,16 @@ pub const BACKEND_FILTER: &str = "BACKEND_FILTER";
 pub const PORTS: &str = "PORTS";
 /// Which interface a frame counts as having come in by, where that is not the one its bits came in by.
 pub const DEVICES: &str = "DEVICES";
-/// Recorded flows and the reverse table, each half-open and established.
+/// Recorded flows and the reverse table, each half-open and established; the half-open part of the latter is
+/// [`crate::half_open`].
 pub const FLOWS_HALF_V4: &str = "FLOWS_HALF_V4";
 pub const FLOWS_HALF_V6: &str = "FLOWS_HALF_V6";
 pub const FLOWS_V4: &str = "FLOWS_V4";
 pub const FLOWS_V6: &str = "FLOWS_V6";
 pub const REVERSE_HALF_V4: &str = "REVERSE_HALF_V4";
 pub const REVERSE_HALF_V6: &str = "REVERSE_HALF_V6";
+pub const REVERSE_HALF_HEADS_V4: &str = "REVERSE_HALF_HEADS_V4";
+pub const REVERSE_HALF_HEADS_V6: &str = "REVERSE_HALF_HEADS_V6";
 pub const REVERSE_V4: &str = "REVERSE_V4";
 pub const REVERSE_V6: &str = "REVERSE_V6";
 /// UDP flows that were noted within this second: [`crate::fresh`].

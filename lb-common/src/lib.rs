@@ -8,6 +8,7 @@
 //! | [`slot`] | which backend does a packet of this slot go to, and how does a slot change? |
 //! | [`service`] | which service is `VIP:port/protocol`? |
 //! | [`flow`] | what is remembered of a flow? |
+//! | [`half_open`] | of which flows has only the client spoken? |
 //! | [`fresh`] | which UDP flows were noted within this second? |
 //! | [`fragment`] | which ports does a fragment without them have? |
 //! | [`local`] | what is remembered of a socket of this host? |
@@ -34,6 +35,7 @@ pub mod filter;
 pub mod flow;
 pub mod fragment;
 pub mod fresh;
+pub mod half_open;
 pub mod hash;
 pub mod hop;
 pub mod layout;

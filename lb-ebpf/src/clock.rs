@@ -6,13 +6,13 @@ use aya_ebpf::{
     macros::map,
     maps::PerCpuArray,
 };
-use lb_common::flow::Seen;
+use lb_common::flow::{Seen, Ticks};
 
 /// What the clock said in a jiffy.
 #[repr(C)]
 struct Reading {
     jiffy: u64,
-    seen: u64,
+    ticks: u64,
 }
 
 #[map]
@@ -20,18 +20,23 @@ static CLOCK: PerCpuArray<Reading> = PerCpuArray::with_max_entries(1, 0);
 
 #[inline(always)]
 pub fn now() -> Seen {
+    ticks().seen()
+}
+
+#[inline(always)]
+pub fn ticks() -> Ticks {
     // SAFETY: a helper without preconditions.
     let jiffy = unsafe { bpf_jiffies64() };
     let Some(reading) = CLOCK.get_ptr_mut(0) else {
-        return Seen::at(nanoseconds());
+        return Ticks::at(nanoseconds());
     };
     // SAFETY: this CPU's own element, and programs are not preempted by each other on it.
     unsafe {
         if (*reading).jiffy != jiffy {
-            (*reading).seen = u64::from(Seen::at(nanoseconds()).bits());
+            (*reading).ticks = Ticks::at(nanoseconds()).bits();
             (*reading).jiffy = jiffy;
         }
-        Seen::from_bits((*reading).seen as u32)
+        Ticks::from_bits((*reading).ticks)
     }
 }
 

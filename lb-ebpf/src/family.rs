@@ -8,6 +8,7 @@ use aya_ebpf::{
 use lb_common::{
     address::{Address, V4, V6},
     flow::{FlowRecord, ReverseRecord, Tuple},
+    half_open::{BUCKETS, HalfOpen, Heads},
     layout::{
         FLOWS_CAPACITY, RETURN_LOCKS_CAPACITY, REVERSE_CAPACITY, REVERSE_HALF_CAPACITY,
         SNAT_CAPACITY, TRANSLATIONS_CAPACITY,
@@ -29,7 +30,8 @@ pub trait Family: Address + Icmp {
     fn listeners() -> &'static Array<ListenerEntry<Self>>;
     fn flows_half() -> &'static Flows<Self>;
     fn flows() -> &'static Flows<Self>;
-    fn reverse_half() -> &'static Reverse<Self>;
+    fn reverse_half_heads() -> &'static Array<Heads>;
+    fn reverse_half() -> &'static Array<HalfOpen<Self>>;
     fn reverse() -> &'static Reverse<Self>;
     fn snat() -> &'static Array<SnatAddress<Self>>;
     fn translations() -> &'static HashMap<Tuple<Self>, Translation<Self>>;
@@ -44,6 +46,7 @@ macro_rules! family {
         $listeners:ident,
         $flows_half:ident,
         $flows:ident,
+        $reverse_half_heads:ident,
         $reverse_half:ident,
         $reverse:ident,
         $snat:ident,
@@ -58,9 +61,12 @@ macro_rules! family {
         static $flows_half: Flows<$address> = LruHashMap::with_max_entries(FLOWS_CAPACITY, 0);
         #[map]
         static $flows: Flows<$address> = LruHashMap::with_max_entries(FLOWS_CAPACITY, 0);
+        // Mapped, each begins with a page, and so with a cache line.
         #[map]
-        static $reverse_half: Reverse<$address> =
-            LruHashMap::with_max_entries(REVERSE_HALF_CAPACITY, 0);
+        static $reverse_half_heads: Array<Heads> = Array::with_max_entries(BUCKETS, BPF_F_MMAPABLE);
+        #[map]
+        static $reverse_half: Array<HalfOpen<$address>> =
+            Array::with_max_entries(REVERSE_HALF_CAPACITY, BPF_F_MMAPABLE);
         #[map]
         static $reverse: Reverse<$address> = LruHashMap::with_max_entries(REVERSE_CAPACITY, 0);
         #[map]
@@ -95,7 +101,12 @@ macro_rules! family {
             }
 
             #[inline(always)]
-            fn reverse_half() -> &'static Reverse<Self> {
+            fn reverse_half_heads() -> &'static Array<Heads> {
+                &$reverse_half_heads
+            }
+
+            #[inline(always)]
+            fn reverse_half() -> &'static Array<HalfOpen<Self>> {
                 &$reverse_half
             }
 
@@ -133,6 +144,7 @@ family!(
     LISTENERS_V4,
     FLOWS_HALF_V4,
     FLOWS_V4,
+    REVERSE_HALF_HEADS_V4,
     REVERSE_HALF_V4,
     REVERSE_V4,
     SNAT_V4,
@@ -146,6 +158,7 @@ family!(
     LISTENERS_V6,
     FLOWS_HALF_V6,
     FLOWS_V6,
+    REVERSE_HALF_HEADS_V6,
     REVERSE_HALF_V6,
     REVERSE_V6,
     SNAT_V6,

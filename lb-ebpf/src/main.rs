@@ -13,6 +13,7 @@
 //! | [`fragments`] | which ports does a fragment have? |
 //! | [`answer`] | what does the load balancer say itself? |
 //! | [`reverse`] | is this a reply, and what was it sent to? |
+//! | [`half_open`] | of which flows has only the client spoken? |
 //! | [`translations`] | which port does a flow of `fullnat` have, and whose is it? |
 //! | [`transmit`] | how does it get there? |
 //! | [`stats`] | how is it counted? |
@@ -34,6 +35,7 @@ mod forward;
 mod fragments;
 mod frame;
 mod fresh;
+mod half_open;
 mod ingress;
 mod local;
 mod maps;

@@ -23,6 +23,7 @@ use crate::{
     clock::now,
     family::Family,
     flows, fresh,
+    half_open::{self, Found},
     maps::{BACKEND_FILTER, load_word},
     stats,
 };
@@ -52,7 +53,12 @@ pub fn may_be_backend<A: Family>(
 /// Remembers where replies to a packet that goes to `backend` belong. TCP writes on SYN, FIN and RST only; UDP, which
 /// has none, keeps the entry fresh with its first packet in each second.
 #[inline(always)]
-pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend) {
+pub fn expect<A: Family>(
+    headers: &Headers<A>,
+    id: BackendId,
+    backend: &Backend,
+    control: &Control,
+) {
     // The first fragment has said it all, and an error is no packet of the flow.
     if !headers.is_of_flow() || headers.fragment.is_later() {
         return;
@@ -79,31 +85,33 @@ pub fn expect<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend)
         backend: id,
         seen: now(),
     };
-    // Of TCP, too, which does not use it: the verifier does not see that who asks for it below is the same.
-    let mark = fresh::mark(&reply, &record);
-    if !is_tcp && fresh::is_noted(mark) {
-        return;
-    }
-    if is_tcp || !refresh(&reply, &record) {
-        stats::event(match A::reverse_half().insert(reply, record, 0) {
-            Ok(()) => Event::ReverseWritten,
-            Err(_) => Event::FlowLost,
-        });
-    }
     if !is_tcp {
+        let mark = fresh::mark(&reply, &record);
+        if fresh::is_noted(mark) {
+            return;
+        }
         fresh::note(mark);
+        if is_renewed(&reply, &record) {
+            return;
+        }
+    }
+    let is_new = half_open::write(&reply, &record, control);
+    // A SYN says anew what it said before.
+    if is_new || is_tcp {
+        stats::event(Event::ReverseWritten);
     }
 }
 
-/// Renews a UDP flow's entry; `false` where it has none that says the same.
+/// Renews a UDP flow's established entry; `false` where it has none that says the same.
 #[inline(always)]
-fn refresh<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>) -> bool {
-    let established = A::reverse().get_ptr_mut(reply);
-    let known = established.or_else(|| A::reverse_half().get_ptr_mut(reply));
+fn is_renewed<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>) -> bool {
+    let Some(known) = A::reverse().get_ptr_mut(reply) else {
+        return false;
+    };
     // SAFETY: a live element of a preallocated map. It may have become another flow's on another CPU: nothing but its
     // time is written.
-    let is_renewed = known.is_some_and(|known| unsafe { (*known).renew(record) });
-    if !is_renewed && established.is_some() {
+    let is_renewed = unsafe { (*known).renew(record) };
+    if !is_renewed {
         // It would be found first.
         let _ = A::reverse().remove(reply);
     }
@@ -148,7 +156,9 @@ pub fn heed_direct<A: Family>(headers: &Headers<A>, control: &Control) -> Option
         }
     }
     let _ = A::reverse().remove(reply);
-    let _ = A::reverse_half().remove(reply);
+    if let Some(half) = half_open::find(&reply, control) {
+        half_open::remove(&half);
+    }
     if !is_tcp {
         fresh::forget(&reply);
     }
@@ -169,7 +179,7 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
         return None;
     }
     if !headers.is_of_flow() {
-        return known(tuple);
+        return known(tuple, control);
     }
     if headers.accepts() {
         return accepted(tuple, control);
@@ -191,22 +201,19 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
             return Some(*known);
         }
     }
-    let Some(half) = A::reverse_half().get_ptr(tuple) else {
+    let Some(half) = half_open::find(tuple, control) else {
         // Perhaps another CPU has just promoted it.
         return established(tuple);
     };
-    // SAFETY: as above; copied at once.
-    let mut record = unsafe { *half };
-    if !is_fresh(record.seen) {
+    if !is_fresh(half.record.seen) {
         return None;
     }
     if headers.resets() {
-        let _ = A::reverse_half().remove(tuple);
+        half_open::remove(&half);
     } else if !headers.fragment.is_later() {
-        record.seen = now;
-        promote(tuple, &record);
+        promote(tuple, &half, now);
     }
-    Some(record)
+    Some(half.record)
 }
 
 #[inline(always)]
@@ -218,10 +225,9 @@ fn established<A: Family>(tuple: &Tuple<A>) -> Option<ReverseRecord<A>> {
 
 /// An error about a flow says nothing about who answered.
 #[inline(always)]
-fn known<A: Family>(tuple: &Tuple<A>) -> Option<ReverseRecord<A>> {
-    if let Some(half) = A::reverse_half().get_ptr(tuple) {
-        // SAFETY: as above.
-        return Some(unsafe { *half });
+fn known<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRecord<A>> {
+    if let Some(half) = half_open::find(tuple, control) {
+        return Some(half.record);
     }
     // After the other, from where it may just have come.
     established(tuple)
@@ -230,14 +236,12 @@ fn known<A: Family>(tuple: &Tuple<A>) -> Option<ReverseRecord<A>> {
 /// A SYN-ACK answers the SYN that went through the VIP, or one that did not.
 #[inline(always)]
 fn accepted<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRecord<A>> {
-    if let Some(half) = A::reverse_half().get_ptr(tuple) {
-        // SAFETY: a live element of a preallocated map, copied at once.
-        let record = unsafe { *half };
-        if !record.seen.is_older(now(), control.half_open_timeout) {
-            // Whatever was established under these ports has ended.
-            let _ = A::reverse().remove(tuple);
-            return Some(record);
-        }
+    if let Some(Found { record, .. }) = half_open::find(tuple, control)
+        && !record.seen.is_older(now(), control.half_open_timeout)
+    {
+        // Whatever was established under these ports has ended.
+        let _ = A::reverse().remove(tuple);
+        return Some(record);
     }
     let record = established(tuple)?;
     if record.is_doubtful() {
@@ -248,13 +252,17 @@ fn accepted<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRec
 }
 
 #[inline(always)]
-fn promote<A: Family>(tuple: &Tuple<A>, record: &ReverseRecord<A>) {
+fn promote<A: Family>(tuple: &Tuple<A>, half: &Found<A>, now: Seen) {
+    let record = ReverseRecord {
+        seen: now,
+        ..half.record
+    };
     // In this order, so that a packet between the two finds it.
     if A::reverse().insert(tuple, record, 0).is_err() {
         stats::event(Event::FlowLost);
         return;
     }
-    let _ = A::reverse_half().remove(tuple);
+    half_open::remove(half);
     stats::event(Event::ReversePromoted);
     flows::promote(&record.forward(*tuple));
 }

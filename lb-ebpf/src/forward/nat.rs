@@ -29,7 +29,7 @@ pub fn forward<A: Family>(
     if hop.is_some() && headers.ttl <= 1 {
         return Err(super::LAST_HOP);
     }
-    reverse::expect(headers, id, backend);
+    reverse::expect(headers, id, backend, control);
     stats::forwarded(id, headers.frame_length());
     let port = backend.port_for(headers.tuple.destination_port);
     if rewrite::endpoint(frame, headers, End::Destination, address, port).is_none() {

@@ -46,6 +46,8 @@ const PINNED: &[&str] = &[
     layout::FLOWS_HALF_V6,
     layout::FLOWS_V4,
     layout::FLOWS_V6,
+    layout::REVERSE_HALF_HEADS_V4,
+    layout::REVERSE_HALF_HEADS_V6,
     layout::REVERSE_HALF_V4,
     layout::REVERSE_HALF_V6,
     layout::REVERSE_V4,

@@ -16,7 +16,9 @@ use lb_common::{
     address::{Address, V4, V6},
     flow::{FlowRecord, ReverseRecord, Seen, Tuple},
     fragment::{self, FragmentEntry},
-    fresh, layout,
+    fresh,
+    half_open::{BUCKETS, Heads},
+    layout,
     port::{Arrival, Port},
     service::Control,
     snat::{Ports, SnatAddress},
@@ -96,7 +98,8 @@ where
     SnatAddress<A>: Pod,
 {
     flows: [HashMap<MapData, Tuple<A>, FlowRecord>; 2],
-    reverse: [HashMap<MapData, Tuple<A>, ReverseRecord<A>>; 2],
+    half_open: Mapped<Heads>,
+    reverse: HashMap<MapData, Tuple<A>, ReverseRecord<A>>,
     translations: HashMap<MapData, Tuple<A>, Translation<A>>,
     returns: HashMap<MapData, Tuple<A>, Return<A>>,
     snat: Array<MapData, SnatAddress<A>>,
@@ -110,10 +113,8 @@ impl Memory {
                     hash(pins, layout::FLOWS_HALF_V4)?,
                     hash(pins, layout::FLOWS_V4)?,
                 ],
-                reverse: [
-                    hash(pins, layout::REVERSE_HALF_V4)?,
-                    hash(pins, layout::REVERSE_V4)?,
-                ],
+                half_open: Mapped::open(pins, layout::REVERSE_HALF_HEADS_V4, BUCKETS)?,
+                reverse: hash(pins, layout::REVERSE_V4)?,
                 translations: plain_hash(pins, layout::TRANSLATIONS_V4)?,
                 returns: plain_hash(pins, layout::RETURNS_V4)?,
                 snat: Array::try_from(Map::Array(open(pins, layout::SNAT_V4)?))?,
@@ -123,10 +124,8 @@ impl Memory {
                     hash(pins, layout::FLOWS_HALF_V6)?,
                     hash(pins, layout::FLOWS_V6)?,
                 ],
-                reverse: [
-                    hash(pins, layout::REVERSE_HALF_V6)?,
-                    hash(pins, layout::REVERSE_V6)?,
-                ],
+                half_open: Mapped::open(pins, layout::REVERSE_HALF_HEADS_V6, BUCKETS)?,
+                reverse: hash(pins, layout::REVERSE_V6)?,
                 translations: plain_hash(pins, layout::TRANSLATIONS_V6)?,
                 returns: plain_hash(pins, layout::RETURNS_V6)?,
                 snat: Array::try_from(Map::Array(open(pins, layout::SNAT_V6)?))?,
@@ -208,7 +207,8 @@ where
 
     fn clear(&mut self) -> anyhow::Result<()> {
         self.flows.iter_mut().try_for_each(clear)?;
-        self.reverse.iter_mut().try_for_each(clear)?;
+        self.half_open.clear();
+        clear(&mut self.reverse)?;
         clear(&mut self.translations)?;
         clear(&mut self.returns)
     }
@@ -218,9 +218,10 @@ where
         for map in &mut self.flows {
             update(map, |record| FlowRecord { seen, ..record })?;
         }
-        for map in &mut self.reverse {
-            update(map, |record| ReverseRecord { seen, ..record })?;
-        }
+        self.half_open.update(|heads| Heads {
+            words: heads.words.map(|head| head & !u64::from(u32::MAX)),
+        });
+        update(&mut self.reverse, |record| ReverseRecord { seen, ..record })?;
         update(&mut self.translations, |record| Translation {
             client: Side {
                 seen,
@@ -265,6 +266,16 @@ impl<T: Pod> Mapped<T> {
         anyhow::ensure!(place != libc::MAP_FAILED, io::Error::last_os_error());
         let entries = NonNull::new(place.cast()).context("mapped at null")?;
         Ok(Self { entries, count })
+    }
+
+    fn update(&mut self, change: impl Fn(T) -> T) {
+        for i in 0..self.count {
+            // SAFETY: an entry of the mapping, of integers; no program runs meanwhile.
+            unsafe {
+                let entry = self.entries.add(i);
+                entry.write(change(entry.read()));
+            }
+        }
     }
 
     fn clear(&mut self) {
