@@ -1,78 +1,12 @@
-//! What is measured. A forwarding mode is one more entry of [`MODES`].
+//! What is measured.
 
 use lb_common::{
     backend::Forward,
-    layout::TRANSLATIONS_CAPACITY,
     verdict::{Event, Verdict},
 };
 use shunt_tests::{Family, Protocol};
 
-/// A forwarding mode.
-#[derive(Clone, Copy, Debug)]
-struct Mode {
-    forward: Forward,
-    /// Bytes by which a packet grows, in each family.
-    growth: [u32; 2],
-    /// What an established packet may cost in ns, over IPv4: one flow, and 512k.
-    goals: Option<[f64; 2]>,
-    /// What a packet of an established flow, and a SYN, leave behind.
-    established: &'static [Event],
-    opening: &'static [Event],
-    /// Whether replies come back by the reverse table.
-    has_replies: bool,
-}
-
-const NAT: Mode = Mode {
-    forward: Forward::Nat,
-    growth: [0, 0],
-    goals: Some([50.0, 60.0]),
-    established: STABLE,
-    opening: &[Event::SelectStable, Event::ReverseWritten],
-    has_replies: true,
-};
-
-/// A mode that looks up and writes nothing.
-const DSR: Mode = Mode {
-    forward: Forward::Dsr,
-    goals: Some([38.0, 60.0]),
-    opening: STABLE,
-    has_replies: false,
-    ..NAT
-};
-
-const MODES: [Mode; 5] = [
-    NAT,
-    Mode {
-        forward: Forward::Fullnat,
-        // Nobody has said what a lookup by flow may cost.
-        goals: None,
-        established: &[Event::SelectRecorded],
-        has_replies: false,
-        ..NAT
-    },
-    DSR,
-    Mode {
-        forward: Forward::Ipip,
-        growth: [20, 40],
-        goals: Some([45.0, 60.0]),
-        ..DSR
-    },
-    Mode {
-        forward: Forward::Gue,
-        growth: [28, 48],
-        goals: Some([60.0, 60.0]),
-        ..DSR
-    },
-];
-
-impl Mode {
-    /// Whether there is room for 2 to the power of `flow_bits` flows.
-    fn holds(self, flow_bits: u32) -> bool {
-        self.forward != Forward::Fullnat || 1 << flow_bits <= TRANSLATIONS_CAPACITY
-    }
-}
-
-const STABLE: &[Event] = &[Event::SelectStable];
+use crate::modes::{MODES, Mode, STABLE};
 
 /// What kind of packet is sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

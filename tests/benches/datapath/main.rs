@@ -2,7 +2,7 @@
 //!
 //! | module | question it answers |
 //! |---|---|
-//! | [`cases`] | what is measured, and how good should it be? |
+//! | [`cases`], [`modes`] | what is measured, and how good should it be? |
 //! | [`plan`] | who has which address? |
 //! | [`frame`] | which packets are sent? |
 //! | [`stage`] | where does the program run, and what do its maps hold? |
@@ -14,6 +14,7 @@
 mod cases;
 mod frame;
 mod measure;
+mod modes;
 mod peer;
 mod plan;
 mod report;

@@ -246,6 +246,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
         socket: PathBuf::new(),
         http: None,
         pin_dir,
+        state_dir: PathBuf::new(),
         seed: 7,
         timeouts: Timeouts {
             transition: TIMEOUT,

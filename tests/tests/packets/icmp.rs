@@ -1,4 +1,4 @@
-//! ICMP: pings of a VIP, errors about flows, and errors that the load balancer sends itself.
+//! ICMP: pings of a VIP, and errors about flows.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,6 @@ use lb_common::{
 
 use crate::{
     forward::request,
-    fullnat,
     support::{
         flow,
         icmp::{ECHO_REPLY, ECHO_REQUEST, Message, PORT_UNREACHABLE, TIME_EXCEEDED, TOO_BIG},
@@ -25,19 +24,18 @@ pub fn rows(kind: Kind) -> Vec<Row> {
     rows.extend(about_requests(kind));
     rows.extend(about_translated(kind));
     rows.extend(about_nothing(kind));
-    rows.extend(sent(kind));
     if kind.is_tcp() {
         rows.extend(pings(kind));
     }
     rows
 }
 
-fn ip(kind: Kind, host: Host) -> IpAddr {
+pub fn ip(kind: Kind, host: Host) -> IpAddr {
     host.address(kind.family)
 }
 
 /// The IP packet without its link header, as errors quote it.
-fn quoted(packet: &Packet, length: usize) -> Vec<u8> {
+pub fn quoted(packet: &Packet, length: usize) -> Vec<u8> {
     let bytes = packet.bytes();
     let start = packet.network_offset();
     bytes[start..bytes.len().min(start + length)].to_vec()
@@ -50,7 +48,7 @@ fn least(kind: Kind) -> usize {
     if kind.is_v4() { 28 } else { 48 }
 }
 
-fn message(row: Row, message: &Message) -> Row {
+pub fn message(row: Row, message: &Message) -> Row {
     Row {
         output: message.bytes(),
         ..row
@@ -283,7 +281,7 @@ fn about_translated(kind: Kind) -> Vec<Row> {
 }
 
 /// Served by `host`, which is reached by `forward` at its address of a family.
-fn to(kind: Kind, host: Host, forward: Forward, outer: Family) -> [Step; 2] {
+pub fn to(kind: Kind, host: Host, forward: Forward, outer: Family) -> [Step; 2] {
     let backend = Kind {
         family: outer,
         ..kind
@@ -416,107 +414,4 @@ fn pings(kind: Kind) -> Vec<Row> {
             Verdict::NotOurs,
         ),
     ]
-}
-
-/// Errors that only the load balancer can send.
-fn sent(kind: Kind) -> Vec<Row> {
-    let (client, vip) = (ip(kind, Host::Client), ip(kind, Host::Vip));
-    let cold = kind.at(Host::ColdClient, 1);
-    let last = request(kind).ttl(1);
-    let error = |what, mtu, packet: &Packet, length| {
-        Message::new(what, vip, client)
-            .rest(mtu)
-            .payload(&quoted(packet, length))
-            .marked_as_control()
-            .sent(Port::Front, Host::Client)
-    };
-    let new = |description: &str, packet: &Packet, verdict| {
-        Row::new(kind, &format!("ICMP: {description}"), packet, verdict)
-    };
-    // The sizes that are quoted are steps: 28, 48, 68, 128, 256 and 512 bytes.
-    let short = |length| {
-        [28, 48, 68]
-            .into_iter()
-            .rfind(|&step| step <= length)
-            .unwrap()
-    };
-    let mut rows = vec![
-        message(
-            new("no hop left", &last, Verdict::TimeExceeded).served_by(Host::Back),
-            &error(TIME_EXCEEDED, 0, &last, short(last.length())),
-        ),
-        message(
-            new("no hop left for fullnat", &last, Verdict::TimeExceeded).after(to(
-                kind,
-                Host::Back,
-                Forward::Fullnat,
-                kind.family,
-            )),
-            &error(TIME_EXCEEDED, 0, &last, short(last.length())),
-        ),
-        new(
-            "no hop left, and no way to say so",
-            &last.clone().from(cold),
-            Verdict::TtlExceeded,
-        )
-        .served_by(Host::Back),
-    ];
-    let base = request(kind).payload(b"").length();
-    let sized = |length: usize| request(kind).payload(&vec![0x5a; length - base]);
-    let mut narrow = vec![(Forward::Dsr, kind.family, 0)];
-    for (forward, overhead) in [(Forward::Ipip, 0), (Forward::Gue, 8)] {
-        narrow.push((forward, Family::V6, 40 + overhead));
-        if kind.is_v4() {
-            narrow.push((forward, Family::V4, 20 + overhead));
-        }
-    }
-    for (forward, outer, overhead) in narrow {
-        let room = Port::BACK_MTU - overhead;
-        let packet = sized(room + 1);
-        let name = format!("{} over {outer:?}", forward.name());
-        let otherwise = if forward == Forward::Dsr {
-            Verdict::NoNextHop
-        } else {
-            Verdict::NoRoom
-        };
-        rows.push(message(
-            new(&format!("too big for {name}"), &packet, Verdict::TooBig).after(to(
-                kind,
-                Host::Back,
-                forward,
-                outer,
-            )),
-            &error(TOO_BIG, room as u32, &packet, 512),
-        ));
-        rows.push(
-            new(
-                &format!("too big for {name}, and no way to say so"),
-                &packet.clone().from(cold),
-                otherwise,
-            )
-            .after(to(kind, Host::Back, forward, outer)),
-        );
-    }
-    rows.extend(sent_to_a_backend(kind));
-    rows
-}
-
-/// About a reply of `fullnat`, whose sender talks to the load balancer.
-fn sent_to_a_backend(kind: Kind) -> [Row; 1] {
-    let room = Port::Front.mtu();
-    let reply = fullnat::reply(kind).payload(b"");
-    let missing = room + 1 - reply.length();
-    let reply = reply.payload(&vec![0x5a; missing]);
-    let source = flow::source(kind.client()).ip();
-    let error = Message::new(TOO_BIG, source, ip(kind, fullnat::HERE))
-        .rest(room as u32)
-        .payload(&quoted(&reply, 512))
-        .marked_as_control()
-        .sent(Port::Back, fullnat::HERE);
-    let description = "ICMP: a reply of fullnat too big for its client";
-    let row = Row::new(kind, description, &reply, Verdict::TooBig)
-        .after(fullnat::served(kind, fullnat::HERE))
-        .after([fullnat::opened(kind)])
-        .seen_by(fullnat::BY_FRONT);
-    [message(row, &error)]
 }

@@ -11,6 +11,7 @@
 //! | [`fragments`] | packets in pieces |
 //! | [`malformed`] | headers that lie or end too early |
 //! | [`icmp`] | pings, and errors about flows |
+//! | [`refusals`] | errors that the load balancer sends itself |
 //! | [`ports`] | whole addresses, and backends that keep the client's port |
 //! | [`reply`] | a backend's packets, arriving and leaving |
 //! | [`fullnat`] | flows both of whose ends are translated, and their replies |
@@ -35,6 +36,7 @@ mod large;
 mod malformed;
 mod ports;
 mod programs;
+mod refusals;
 mod reply;
 mod slots;
 mod snat_ports;
@@ -50,7 +52,7 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 13] = [
+    let topics: [fn(Kind) -> Vec<Row>; 14] = [
         forward::rows,
         stays::rows,
         headers::rows,
@@ -61,6 +63,7 @@ fn rows() -> Vec<Row> {
         slots::rows,
         tunnels::rows,
         icmp::rows,
+        refusals::rows,
         vlan::rows,
         large::rows,
         fullnat::rows,

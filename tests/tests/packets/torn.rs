@@ -17,9 +17,10 @@ use crate::{
     rows,
     support::{
         oracle,
+        outcome::rewrites,
         packet::ETHERNET,
         row::Program,
-        world::{self, World, rewrites},
+        world::{self, World},
     },
 };
 

@@ -8,6 +8,7 @@
 //! | [`row`] | what is sent, and what has to become of it? |
 //! | [`listeners`] | who listens at the VIP? |
 //! | [`world`], [`namespace`] | where do the programs run, and what do their maps hold? |
+//! | [`outcome`] | what does a verdict mean for a packet? |
 //! | [`pinned`] | what do the programs count and remember? |
 //! | [`report`], [`oracle`] | how do two frames differ, and may they? |
 
@@ -17,6 +18,7 @@ pub mod icmp;
 pub mod listeners;
 pub mod namespace;
 pub mod oracle;
+pub mod outcome;
 pub mod packet;
 pub mod pinned;
 pub mod plan;

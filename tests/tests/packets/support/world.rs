@@ -29,6 +29,7 @@ use shunt_tests::needs;
 
 use super::{
     listeners, namespace,
+    outcome::{answers, leaves, returned, rewrites},
     pinned::{self, Counters, Memory},
     plan::{self, Family, Host, Kind, Port},
     report,
@@ -395,63 +396,6 @@ fn moved<T: Copy>(names: &[T], before: &[u64], after: &[u64]) -> Vec<T> {
         .collect()
 }
 
-/// What a program returns with a verdict: `XDP_DROP` 1, `XDP_PASS` 2, `XDP_TX` 3, `XDP_REDIRECT` 4;
-/// `TC_ACT_UNSPEC` -1, `TC_ACT_SHOT` 2.
-fn returned(verdict: Verdict) -> u32 {
-    match verdict {
-        Verdict::NoBackend
-        | Verdict::NoNextHop
-        | Verdict::NoSnatPort
-        | Verdict::RewriteFailed
-        | Verdict::NoRoom
-        | Verdict::HeldFragment
-        | Verdict::IcmpLimited => 1,
-        Verdict::NotOurs
-        | Verdict::Fragment
-        | Verdict::Malformed
-        | Verdict::TtlExceeded
-        | Verdict::EchoStack
-        | Verdict::ForwardStack
-        | Verdict::ReplyStack
-        | Verdict::ReplyStackTranslated => 2,
-        Verdict::ForwardSame | Verdict::ReplySame => 3,
-        Verdict::ForwardOther
-        | Verdict::ReplyOther
-        | Verdict::EchoReply
-        | Verdict::TooBig
-        | Verdict::TimeExceeded => 4,
-        Verdict::EgressNotOurs | Verdict::EgressReply => u32::MAX,
-        Verdict::EgressFailed => 2,
-    }
-}
-
-/// Whether the packet changes. A reply of `nat` through the kernel is rewritten when it leaves.
-pub fn rewrites(verdict: Verdict) -> bool {
-    matches!(
-        verdict,
-        Verdict::ForwardSame
-            | Verdict::ForwardOther
-            | Verdict::ForwardStack
-            | Verdict::ReplySame
-            | Verdict::ReplyOther
-            | Verdict::ReplyStackTranslated
-            | Verdict::EgressReply
-    )
-}
-
-/// Whether what leaves is the load balancer's own word about the packet.
-pub fn answers(verdict: Verdict) -> bool {
-    matches!(
-        verdict,
-        Verdict::EchoReply | Verdict::TooBig | Verdict::TimeExceeded
-    )
-}
-
-/// Whether the packet is transmitted.
-fn leaves(verdict: Verdict) -> bool {
-    matches!(returned(verdict), 3 | 4)
-}
-
 fn settings(pin_dir: PathBuf) -> DaemonSettings {
     DaemonSettings {
         interfaces: Vec::new(),
@@ -462,6 +406,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
         socket: PathBuf::new(),
         http: None,
         pin_dir,
+        state_dir: PathBuf::new(),
         seed: SEED.into(),
         timeouts: Timeouts {
             transition: TIMEOUT,
