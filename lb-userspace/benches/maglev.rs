@@ -30,6 +30,7 @@ fn build(criterion: &mut Criterion) {
                 identity,
                 id: BackendId::new(index, 1),
                 weight,
+                sixteenths: scheduler::ALL_OF_IT,
             })
             .collect();
         group.bench_with_input(

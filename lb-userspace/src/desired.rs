@@ -30,6 +30,8 @@ pub struct DaemonSettings {
     pub socket: PathBuf,
     pub http: Option<SocketAddr>,
     pub pin_dir: PathBuf,
+    /// Where orders of the operator are kept.
+    pub state_dir: PathBuf,
     /// Seeds table building; the same on every node of a cluster.
     pub seed: u64,
     pub timeouts: Timeouts,
@@ -77,6 +79,10 @@ pub struct ServiceSettings {
     pub scheduler: Scheduler,
     /// How many healthy backends the service wants before backups stand by.
     pub min_active: usize,
+    /// With fewer healthy backends of a family than this many percent, all of them are used; 0: never.
+    pub panic_below: u8,
+    /// How long a backend that returns takes to get all of its share; zero: no time.
+    pub slow_start: Duration,
     /// Slots of the lookup table: a prime. `None`: chosen from the number of backends.
     pub table_size: Option<u32>,
     pub health: HealthSettings,
@@ -113,6 +119,9 @@ impl Scheduler {
     }
 }
 
+/// The largest weight.
+pub const HEAVIEST: u16 = 256;
+
 /// One `[[service.backend]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackendSettings {
@@ -137,6 +146,8 @@ pub struct HealthSettings {
     pub rise: u32,
     /// Failures in a row that make it unhealthy.
     pub fall: u32,
+    /// Whether a new backend counts as healthy until its checks say otherwise.
+    pub starts_up: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

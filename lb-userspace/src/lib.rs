@@ -13,6 +13,7 @@
 //! | [`address`] | which address, and which of its ports? |
 //! | [`health`] | is a backend healthy? (a state machine without I/O) |
 //! | [`probe`] | did this one check pass? |
+//! | [`operator`] | what was ordered of single backends, beside what the file says? |
 //! | [`membership`] | which backends take new flows? |
 //! | [`scheduler`] | which slot belongs to whom? |
 //! | [`reconcile`] | what has to change in the datapath? |
@@ -32,6 +33,7 @@ pub mod desired;
 pub mod fragments;
 pub mod health;
 pub mod membership;
+pub mod operator;
 pub mod probe;
 pub mod reconcile;
 pub mod scheduler;

@@ -17,11 +17,36 @@ impl Member {
     }
 }
 
+/// How many backends a service wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wanted {
+    /// Below that, backups are promoted.
+    pub min_active: usize,
+    /// With fewer able members than this many percent, those that are not usable are used, too; 0: never.
+    pub panic_below: u8,
+}
+
+/// Whether so few members are able that the checks are more likely to be wrong than the backends: better all of them
+/// than too few for everything. Members of weight 0 do not count.
+pub fn panics(members: &[Member], wanted: Wanted) -> bool {
+    let count =
+        |wanted: fn(&Member) -> bool| members.iter().filter(|member| wanted(member)).count();
+    let (all, able) = (
+        count(|member| member.weight > 0),
+        count(|member| member.is_able()),
+    );
+    able * 100 < all * usize::from(wanted.panic_below)
+}
+
 /// Says of each member whether it takes new flows. All able primaries do; while they are fewer than `min_active`,
-/// able backups make up the number, in the order of `members`.
+/// able backups make up the number, in the order of `members`. In a panic all with a weight do.
 ///
 /// Backups stand down as primaries return: the answer depends on the present alone.
-pub fn active(members: &[Member], min_active: usize) -> Vec<bool> {
+pub fn active(members: &[Member], wanted: Wanted) -> Vec<bool> {
+    if panics(members, wanted) {
+        return members.iter().map(|member| member.weight > 0).collect();
+    }
+    let min_active = wanted.min_active;
     let primaries = members
         .iter()
         .filter(|member| member.is_able() && !member.backup)
@@ -83,11 +108,46 @@ mod tests {
         ];
         for (letters, min_active, expected) in rows {
             let members: Vec<Member> = letters.chars().map(member).collect();
-            let found: String = active(&members, min_active)
+            let wanted = Wanted {
+                min_active,
+                panic_below: 0,
+            };
+            let found: String = active(&members, wanted)
                 .into_iter()
                 .map(|active| if active { '1' } else { '0' })
                 .collect();
             assert_eq!(found, expected, "{letters} with min_active {min_active}");
+        }
+    }
+
+    #[test]
+    fn in_a_panic_all_are_used() {
+        // members, panic_below, which of them are active
+        let rows = [
+            ("pppp", 0, "0000"),
+            ("pppp", 1, "1111"),
+            ("Pppp", 25, "1000"),
+            ("Pppp", 26, "1111"),
+            ("PPpp", 50, "1100"),
+            ("PPPp", 100, "1111"),
+            ("PPPP", 100, "1111"),
+            ("PpppB", 40, "10000"),
+            ("PpppB", 41, "11111"),
+            ("Pp0o", 51, "1100"),
+            ("00", 100, "00"),
+            ("", 100, ""),
+        ];
+        for (letters, panic_below, expected) in rows {
+            let members: Vec<Member> = letters.chars().map(member).collect();
+            let wanted = Wanted {
+                min_active: 1,
+                panic_below,
+            };
+            let found: String = active(&members, wanted)
+                .into_iter()
+                .map(|active| if active { '1' } else { '0' })
+                .collect();
+            assert_eq!(found, expected, "{letters} with panic_below {panic_below}");
         }
     }
 
@@ -98,7 +158,7 @@ mod tests {
             min_active in 0_usize..12,
         ) {
             let members: Vec<Member> = letters.chars().map(member).collect();
-            let active = active(&members, min_active);
+            let active = active(&members, Wanted { min_active, panic_below: 0 });
             prop_assert_eq!(active.len(), members.len());
             let count = |wanted: &dyn Fn(&Member) -> bool| {
                 members.iter().zip(&active).filter(|&(m, &a)| a && wanted(m)).count()

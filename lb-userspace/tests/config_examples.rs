@@ -76,6 +76,8 @@ fn the_reference_means_what_it_says() {
         forward: Forward::Nat,
         scheduler: Scheduler::Maglev,
         min_active: 1,
+        panic_below: 0,
+        slow_start: seconds(0),
         table_size: None,
         health: HealthSettings {
             check: Check::Http {
@@ -87,6 +89,7 @@ fn the_reference_means_what_it_says() {
             timeout: seconds(1),
             rise: 2,
             fall: 3,
+            starts_up: false,
         },
         backends: vec![
             backend("api1", "10.0.0.11:8001", 1, false),
@@ -102,6 +105,7 @@ fn the_reference_means_what_it_says() {
         socket: "/run/shunt/shunt.sock".into(),
         http: None,
         pin_dir: "/sys/fs/bpf/shunt".into(),
+        state_dir: "/var/lib/shunt".into(),
         seed: 0,
         timeouts: Timeouts {
             transition: seconds(3600),

@@ -146,6 +146,7 @@ pub(crate) struct Placed<'a> {
     pub(crate) config: &'a Config,
     pub(crate) socket: &'a std::path::Path,
     pub(crate) pin_dir: &'a std::path::Path,
+    pub(crate) state_dir: &'a std::path::Path,
 }
 
 impl fmt::Display for Placed<'_> {
@@ -156,6 +157,7 @@ impl fmt::Display for Placed<'_> {
         writeln!(f, "interfaces = {:?}", config.interfaces)?;
         writeln!(f, "socket = {:?}", self.socket)?;
         writeln!(f, "pin_dir = {:?}", self.pin_dir)?;
+        writeln!(f, "state_dir = {:?}", self.state_dir)?;
         writeln!(f, "{}", config.daemon)?;
         if !config.timeouts.is_empty() {
             writeln!(f, "[daemon.timeouts]\n{}", config.timeouts)?;

@@ -153,6 +153,7 @@ impl Daemon {
             config,
             socket: &self.socket(),
             pin_dir: &self.pins,
+            state_dir: &self.scratch.join("state"),
         };
         self.write_text(&text.to_string())
     }

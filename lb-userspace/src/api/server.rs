@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
@@ -16,10 +16,17 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::{net::UnixListener, task::JoinHandle};
 
-use crate::control::{ControlError, Handle};
+use super::Ordered;
+use crate::{
+    control::{ControlError, Handle},
+    desired::HEAVIEST,
+    operator::Change,
+};
 
 /// Owner and group may talk to the daemon.
 const MODE: u32 = 0o660;
+/// Bytes of an order.
+const LARGEST: usize = 4096;
 
 /// Answers requests until it is dropped, which removes the socket.
 #[derive(Debug)]
@@ -110,18 +117,44 @@ async fn answer(
             Ok(status) => json_response(StatusCode::OK, &json!(status)),
             Err(error) => failure(&error),
         },
+        (&Method::GET, "/v1/flows") => match control.open_flows().await {
+            Ok(flows) => json_response(StatusCode::OK, &json!(flows)),
+            Err(error) => failure(&error),
+        },
+        (&Method::POST, "/v1/order") => match read(request).await {
+            Ok(Ordered { target, change }) => match control.order(target, change).await {
+                Ok(()) => json_response(StatusCode::OK, &json!({})),
+                Err(error) => failure(&error),
+            },
+            Err(error) => json_response(StatusCode::BAD_REQUEST, &json!({"error": error})),
+        },
         (method, path) => json_response(
             StatusCode::NOT_FOUND,
-            &json!({"error": format!("found {method} {path}, expected GET /v1/status")}),
+            &json!({"error": format!("found {method} {path}, expected GET /v1/status, GET /v1/flows or POST /v1/order")}),
         ),
     })
 }
 
+/// An order, or what is wrong with it.
+async fn read(request: Request<Incoming>) -> Result<Ordered, String> {
+    let body = Limited::new(request.into_body(), LARGEST).collect().await;
+    let body = body.map_err(|error| format!("reading the order: {error}"))?;
+    let ordered: Ordered = serde_json::from_slice(&body.to_bytes())
+        .map_err(|error| format!("the order is not understood: {error}"))?;
+    match ordered.change {
+        Change::Weight(Some(weight)) if weight > HEAVIEST => Err(format!(
+            "found weight {weight}, expected a whole number from 0 to {HEAVIEST}"
+        )),
+        _ => Ok(ordered),
+    }
+}
+
 fn failure(error: &ControlError) -> Response<Full<Bytes>> {
-    json_response(
-        StatusCode::SERVICE_UNAVAILABLE,
-        &json!({"error": error.to_string()}),
-    )
+    let status = match error {
+        ControlError::Unknown(_) => StatusCode::NOT_FOUND,
+        ControlError::Stopping | ControlError::Refused(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    json_response(status, &json!({"error": error.to_string()}))
 }
 
 fn json_response(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {

@@ -47,6 +47,8 @@ pub struct ServiceStatus {
     /// As configured: an address with a port, a range of ports, or without for every port.
     pub listen: Vec<String>,
     pub min_active: usize,
+    /// Whether all backends are used, because fewer are healthy than `panic_below` allows.
+    pub panic: bool,
     pub backends: Vec<BackendStatus>,
     pub pools: Vec<PoolStatus>,
 }
@@ -56,7 +58,12 @@ pub struct BackendStatus {
     pub name: String,
     /// Without a port where the client's destination port is kept.
     pub address: String,
+    /// As configured.
     pub weight: u16,
+    /// What the operator ordered instead.
+    pub ordered_weight: Option<u16>,
+    /// `ready`, `drain` or `maint`, as the operator ordered.
+    pub state: String,
     pub backup: bool,
     /// `up`, `down`, or `unknown` before the first check.
     pub health: String,
@@ -66,6 +73,8 @@ pub struct BackendStatus {
     pub last_check: Option<String>,
     /// Seconds since `health` changed.
     pub since_seconds: Option<f64>,
+    /// How much of its weight counts now: 16, or less in a slow start.
+    pub sixteenths: u16,
     /// Slots of the lookup table.
     pub slots: usize,
     /// What was sent to it.

@@ -3,16 +3,23 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 78 (`EX_CONFIG` of sysexits.h) wrong configuration.
 
 mod check;
+mod drain;
 mod log;
+mod order;
 mod run;
 mod status;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use self::log::LogFormat;
-use crate::{config::LoadError, dataplane::bpf::KernelLog};
+use crate::{
+    config::{self, LoadError},
+    dataplane::bpf::KernelLog,
+    operator::{AdminState, Change, Target},
+};
 
 const CONFIG: &str = "/etc/shunt/shunt.toml";
 const SOCKET: &str = "/run/shunt/shunt.sock";
@@ -42,6 +49,16 @@ enum Verb {
     Check(ConfigArgs),
     /// Show services, backends and counters of the running daemon
     Status(StatusArgs),
+    /// Let a backend take new connections again
+    Ready(OrderArgs),
+    /// Send no new connections to a backend; those that are open stay
+    ///
+    /// Like `maint` and `weight` it is kept when the daemon starts anew, until `shunt ready`.
+    Drain(DrainArgs),
+    /// Send nothing to a backend; connections that are open go to others, which end them
+    Maint(OrderArgs),
+    /// Give a backend another weight than the configuration
+    Weight(WeightArgs),
 }
 
 #[derive(Args, Debug)]
@@ -66,14 +83,60 @@ struct RunArgs {
     kernel_log: KernelLog,
 }
 
+/// Where the daemon is asked.
 #[derive(Args, Debug)]
-struct StatusArgs {
+struct SocketArgs {
     /// The daemon's control socket
     #[arg(short, long, value_name = "PATH", default_value = SOCKET)]
     socket: PathBuf,
     /// Take the control socket from this configuration file
     #[arg(short, long, value_name = "FILE", conflicts_with = "socket")]
     config: Option<PathBuf>,
+}
+
+impl SocketArgs {
+    fn path(&self) -> Result<PathBuf, LoadError> {
+        match &self.config {
+            None => Ok(self.socket.clone()),
+            Some(path) => Ok(config::load(path)?.daemon.socket),
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+struct OrderArgs {
+    /// The backend, such as web/api1
+    #[arg(value_name = "SERVICE/BACKEND")]
+    target: Target,
+    #[command(flatten)]
+    socket: SocketArgs,
+}
+
+#[derive(Args, Debug)]
+struct DrainArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+    /// Wait until no connection to it is open any more, and show how many are
+    #[arg(long)]
+    wait: bool,
+    /// Wait no longer than so, such as 60s; exit code 1 where connections are open then
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    deadline: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
+struct WeightArgs {
+    #[command(flatten)]
+    order: OrderArgs,
+    /// From 0 to 256, or `configured`
+    #[arg(value_name = "WEIGHT", value_parser = order::weight)]
+    weight: order::Weight,
+}
+
+#[derive(Args, Debug)]
+struct StatusArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
@@ -86,6 +149,10 @@ impl Cli {
             Verb::Run(args) => run::run(&args),
             Verb::Check(args) => check::check(&args.config),
             Verb::Status(args) => status::show(&args),
+            Verb::Ready(args) => order::order(&args, Change::State(AdminState::Ready)),
+            Verb::Drain(args) => drain::drain(&args),
+            Verb::Maint(args) => order::order(&args, Change::State(AdminState::Maint)),
+            Verb::Weight(args) => order::order(&args.order, Change::Weight(args.weight.0)),
         };
         match result {
             Ok(code) => code,
@@ -95,6 +162,15 @@ impl Cli {
             }
         }
     }
+}
+
+/// Until an answer of the daemon is there.
+fn wait_for<T>(answer: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the async runtime")?;
+    Ok(runtime.block_on(answer))
 }
 
 /// Says what is wrong with a configuration.

@@ -1,28 +1,21 @@
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use lb_common::verdict::Event;
 
 use super::StatusArgs;
 use crate::{
     api::{self, BackendStatus, PoolStatus, ServiceStatus, Status},
-    config,
+    operator::AdminState,
+    scheduler::ALL_OF_IT,
 };
 
 pub fn show(args: &StatusArgs) -> anyhow::Result<ExitCode> {
-    let socket = match &args.config {
-        None => args.socket.clone(),
-        Some(path) => match config::load(path) {
-            Ok(desired) => desired.daemon.socket,
-            Err(error) => return Ok(super::config_error(error)),
-        },
+    let socket = match args.socket.path() {
+        Ok(socket) => socket,
+        Err(error) => return Ok(super::config_error(error)),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the async runtime")?;
-    let status = runtime.block_on(api::status(&socket))?;
+    let status = super::wait_for(api::status(&socket))??;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&status)?);
     } else {
@@ -80,8 +73,13 @@ fn local_clients(status: &Status) -> String {
 
 fn headline(service: &ServiceStatus) -> String {
     let pools: Vec<_> = service.pools.iter().map(pool).collect();
+    let panic = if service.panic {
+        "  PANIC: too few are healthy, all are used"
+    } else {
+        ""
+    };
     format!(
-        "{}  {} {}  {}, {}  [{}]",
+        "{}  {} {}  {}, {}  [{}]{panic}",
         service.name,
         service.protocol,
         service.listen.join(" "),
@@ -123,7 +121,7 @@ fn backends(service: &ServiceStatus) -> Table {
         table.add_row([
             backend.name.clone(),
             backend.address.clone(),
-            backend.weight.to_string(),
+            weight(backend),
             backend.health.clone(),
             role(backend).to_owned(),
             share(backend.slots, total),
@@ -140,7 +138,21 @@ fn backends(service: &ServiceStatus) -> Table {
     table
 }
 
-const fn role(backend: &BackendStatus) -> &'static str {
+fn weight(backend: &BackendStatus) -> String {
+    let mut text = match backend.ordered_weight {
+        Some(weight) => format!("{weight} (configured: {})", backend.weight),
+        None => backend.weight.to_string(),
+    };
+    if backend.sixteenths != ALL_OF_IT {
+        text += &format!(" (slow start, {}/{ALL_OF_IT})", backend.sixteenths);
+    }
+    text
+}
+
+fn role(backend: &BackendStatus) -> &str {
+    if backend.state != AdminState::Ready.name() {
+        return &backend.state;
+    }
     match (backend.backup, backend.active) {
         (false, true) => "active",
         (true, true) => "backup, promoted",

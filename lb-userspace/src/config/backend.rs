@@ -6,10 +6,9 @@ use super::{
     section::Section,
     text,
 };
-use crate::desired::BackendSettings;
+use crate::desired::{BackendSettings, HEAVIEST};
 
 const WEIGHT: u16 = 1;
-const HEAVIEST: u16 = 256;
 const ADDRESS: &str = r#"its address, such as "10.0.0.11:8001""#;
 
 /// A backend and where its parts were written.

@@ -7,6 +7,7 @@ use crate::desired::{DaemonSettings, Redirect, Timeouts, XdpMode};
 
 const SOCKET: &str = "/run/shunt/shunt.sock";
 const PIN_DIR: &str = "/sys/fs/bpf/shunt";
+const STATE_DIR: &str = "/var/lib/shunt";
 const INTERFACES: &str = r#"a list of interface names, such as ["eth0"]"#;
 const BRIDGES: &str = r#"a list of bridges, such as ["docker0"]"#;
 
@@ -61,6 +62,10 @@ fn settings(daemon: &mut Section) -> DaemonSettings {
             .optional("pin_dir")
             .and_then(|field| text::directory(&field))
             .unwrap_or(default.pin_dir),
+        state_dir: daemon
+            .optional("state_dir")
+            .and_then(|field| text::directory(&field))
+            .unwrap_or(default.state_dir),
         seed: daemon
             .optional("seed")
             .and_then(|field| field.whole(0..=u64::MAX))
@@ -80,6 +85,7 @@ fn defaults() -> DaemonSettings {
         socket: PathBuf::from(SOCKET),
         http: None,
         pin_dir: PathBuf::from(PIN_DIR),
+        state_dir: PathBuf::from(STATE_DIR),
         seed: 0,
         timeouts: TIMEOUTS,
         snat_addresses: Vec::new(),

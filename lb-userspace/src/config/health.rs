@@ -67,6 +67,7 @@ fn settings(check: Check) -> HealthSettings {
         timeout: TIMEOUT,
         rise: RISE,
         fall: FALL,
+        starts_up: false,
     }
 }
 
@@ -77,7 +78,7 @@ fn refuse_unused(section: &mut Section, kind: Kind, origin: &str) {
         Kind::Tcp => (&["path", "host"], "tcp", r#""http""#),
         Kind::None => (
             &[
-                "path", "host", "port", "interval", "timeout", "rise", "fall",
+                "path", "host", "port", "interval", "timeout", "rise", "fall", "initial",
             ],
             "none",
             r#""tcp" or "http""#,
@@ -135,7 +136,16 @@ fn timed(section: &mut Section, check: Check) -> HealthSettings {
         timeout: duration::read(section, "timeout", TIMEOUT, DURATIONS),
         rise: count(section, "rise", RISE),
         fall: count(section, "fall", FALL),
+        starts_up: starts_up(section),
     }
+}
+
+/// What a new backend is taken for.
+fn starts_up(section: &mut Section) -> bool {
+    section
+        .optional("initial")
+        .and_then(|field| field.word(&[("down", false), ("up", true)], &[]))
+        .unwrap_or(false)
 }
 
 fn count(section: &mut Section, key: &'static str, default: u32) -> u32 {

@@ -23,6 +23,7 @@ mod health;
 mod report;
 mod section;
 mod service;
+mod share;
 mod snat;
 mod soundness;
 mod suggest;

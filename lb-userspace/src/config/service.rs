@@ -1,14 +1,14 @@
 //! `[[service]]`.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
     address,
     backend::{self, Backend},
-    health,
+    duration, health,
     report::{At, Mistake, Place},
     section::Section,
-    soundness, text,
+    share, soundness, text,
 };
 use crate::{
     address::Listen,
@@ -19,6 +19,7 @@ const LISTEN: &str = r#"a list of addresses, such as ["192.0.2.10:80", "[2001:db
 const NAME: &str = r#"a name, such as "web""#;
 const PROTOCOL: Protocol = Protocol::Tcp;
 const MIN_ACTIVE: usize = 1;
+const SLOW_STARTS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 /// From a few slots for each of a few backends to the larger table of the Maglev paper (Eisenbud et al.,
 /// NSDI 2016, section 5.3).
 const TABLE_SIZES: RangeInclusive<u32> = 251..=65537;
@@ -37,6 +38,8 @@ pub(super) struct Service {
     pub(super) min_active: Option<At<usize>>,
     pub(super) table_size: Option<At<u32>>,
     pub(super) forward: Forward,
+    panic_below: u8,
+    slow_start: Duration,
     pub(super) health: HealthSettings,
     scheduler: Scheduler,
 }
@@ -50,6 +53,8 @@ impl Service {
             forward: self.forward,
             scheduler: self.scheduler,
             min_active: self.min_active.map_or(MIN_ACTIVE, |at| at.value),
+            panic_below: self.panic_below,
+            slow_start: self.slow_start,
             table_size: self.table_size.map(|at| at.value),
             health: self.health,
             backends: self
@@ -79,6 +84,8 @@ fn read(mut section: Section) -> Service {
         backends,
         complete: every_listener && every_backend,
         min_active: min_active(&mut section),
+        panic_below: share::read(&mut section, "panic_below"),
+        slow_start: duration::read(&mut section, "slow_start", Duration::ZERO, SLOW_STARTS),
         table_size: table_size(&mut section),
         forward: forward(&mut section),
         scheduler: scheduler(&mut section),

@@ -32,17 +32,29 @@ mod tables;
 mod tests;
 mod writer;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-pub use self::handle::{Command, ControlError, Handle};
-use self::{probes::Probes, service::Member, state::State, writer::Writer};
+pub use self::{
+    handle::{Command, ControlError, Handle},
+    state::Unknown,
+};
+use self::{
+    probes::Probes,
+    service::{Family, Member},
+    state::State,
+    writer::Writer,
+};
 use crate::{
-    api::Status,
+    api::{OpenFlows, Status},
     dataplane::{Attachments, Dataplane, DataplaneError, Recorded},
     desired::{Desired, Forward},
     health::{Event, Health, Transition},
+    operator::{Change, Store, Target},
     probe::task::Observation,
 };
 
@@ -62,6 +74,8 @@ pub struct Controller<D> {
     /// The last walk over the recorded flows, and when it was.
     walk: (Instant, Recorded),
     shortages: shortages::Watch,
+    panicking: BTreeSet<(String, Family)>,
+    orders: Store,
     /// Why the last write failed; it is tried again.
     error: Option<String>,
 }
@@ -80,7 +94,8 @@ impl<D: Dataplane> Controller<D> {
         let now = Instant::now();
         let mut writer = Writer::new(dataplane, now)?;
         let walk = (now, writer.dataplane().recorded()?);
-        let state = State::new(desired, writer.applied())?;
+        let orders = Store::new(&desired.daemon.state_dir);
+        let state = State::new(desired, orders.load()?, writer.applied())?;
         let (probes, observations) = Probes::new();
         let mut controller = Self {
             state,
@@ -91,6 +106,8 @@ impl<D: Dataplane> Controller<D> {
             attachments,
             walk,
             shortages: shortages::Watch::default(),
+            panicking: BTreeSet::new(),
+            orders,
             error: None,
         };
         controller.write(now)?;
@@ -159,7 +176,29 @@ impl<D: Dataplane> Controller<D> {
                         .map_err(|error| ControlError::Refused(format!("{error:#}"))),
                 );
             }
+            Command::OpenFlows(answer) => {
+                let _ = answer.send(
+                    self.open_flows()
+                        .map_err(|error| ControlError::Refused(error.to_string())),
+                );
+            }
+            Command::Order(target, change, answer) => {
+                let _ = answer.send(self.order(&target, change));
+            }
         }
+    }
+
+    /// Kept first: what is done is done by the next daemon, too.
+    fn order(&mut self, target: &Target, change: Change) -> Result<(), ControlError> {
+        let orders = self.state.ordered(target, change)?;
+        self.orders
+            .save(&orders)
+            .map_err(|error| ControlError::Refused(format!("{:#}", anyhow::Error::from(error))))?;
+        self.state.obey(orders);
+        tracing::info!(backend = %target, ?change, "ordered");
+        // A failed write is remembered, and tried again.
+        let _ = self.write(Instant::now());
+        Ok(())
     }
 
     fn reload(&mut self, desired: Desired) -> anyhow::Result<()> {
@@ -174,10 +213,30 @@ impl<D: Dataplane> Controller<D> {
     }
 
     fn write(&mut self, now: Instant) -> Result<(), DataplaneError> {
-        let target = self.state.target(self.writer.applied(), None);
+        self.tell_panics();
+        let target = self.state.target(self.writer.applied(), None, now);
         let result = self.writer.reconcile(&target, now);
         self.note(&result);
         result
+    }
+
+    fn tell_panics(&mut self) {
+        let panicking = self.state.panicking();
+        for (service, family) in panicking.difference(&self.panicking) {
+            tracing::warn!(
+                service,
+                family = family.name(),
+                "fewer backends are healthy than panic_below allows; all are used, healthy or not"
+            );
+        }
+        for (service, family) in self.panicking.difference(&panicking) {
+            tracing::info!(
+                service,
+                family = family.name(),
+                "enough backends are healthy again"
+            );
+        }
+        self.panicking = panicking;
     }
 
     fn note(&mut self, result: &Result<(), DataplaneError>) {
@@ -204,6 +263,7 @@ impl<D: Dataplane> Controller<D> {
         let is_busy = self.lacks_room(now)?
             || self.writer.is_moving()
             || self.error.is_some()
+            || self.state.is_starting()
             || self.state.has_left_over(self.writer.applied());
         let (walked, _) = self.walk;
         if !is_busy && now.saturating_duration_since(walked) < REST {
@@ -212,7 +272,9 @@ impl<D: Dataplane> Controller<D> {
         let recorded = self.walk(now, Duration::ZERO)?;
         self.state.forget_left(self.writer.applied(), &recorded);
         self.probes.adjust(self.state.members());
-        let target = self.state.target(self.writer.applied(), Some(&recorded));
+        let target = self
+            .state
+            .target(self.writer.applied(), Some(&recorded), now);
         self.writer.reconcile(&target, now)?;
         let state = &self.state;
         self.writer
@@ -264,6 +326,23 @@ impl<D: Dataplane> Controller<D> {
         if let Err(error) = self.writer.dataplane().forget_next_hops() {
             tracing::warn!(%error, "next hops may be stale for some hundred packets");
         }
+    }
+
+    fn open_flows(&mut self) -> Result<Vec<OpenFlows>, DataplaneError> {
+        let open = self.writer.dataplane().open_flows()?;
+        let services = self.state.services.iter();
+        let members = services.flat_map(|service| &service.members);
+        Ok(members
+            .map(|member| OpenFlows {
+                target: Target {
+                    service: member.service.clone(),
+                    backend: member.settings.name.clone(),
+                },
+                flows: member
+                    .has_count()
+                    .then(|| open.get(&member.id).copied().unwrap_or_default()),
+            })
+            .collect())
     }
 
     fn status(&mut self) -> Result<Status, DataplaneError> {

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     hash::Hasher as _,
     net::{IpAddr, SocketAddr},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use lb_common::backend::{BackendId, BackendState};
@@ -15,7 +15,8 @@ use crate::{
     desired::{BackendSettings, Check, Forward, HealthSettings, Protocol, ServiceSettings},
     health::{Event, Health, Machine, Transition},
     membership,
-    scheduler::Candidate,
+    operator::{AdminState, Order},
+    scheduler::{ALL_OF_IT, Candidate},
 };
 
 /// One address family of a service; each has a pool of its own.
@@ -62,6 +63,11 @@ pub struct Member {
     pub machine: Machine,
     /// What the last check said.
     pub last_check: Option<String>,
+    /// What the operator ordered of it.
+    pub order: Order,
+    slow_start: Duration,
+    /// When it came back, until it has all of its share.
+    returned: Option<Instant>,
 }
 
 impl Member {
@@ -80,6 +86,9 @@ impl Member {
             health: service.health.clone(),
             machine: Machine::new(service.health.rise, service.health.fall, initial),
             last_check: None,
+            order: Order::default(),
+            slow_start: service.slow_start,
+            returned: None,
         };
         member.trust_if_unchecked();
         member
@@ -89,6 +98,7 @@ impl Member {
     pub fn resettle(&mut self, service: &ServiceSettings, settings: &BackendSettings) {
         self.settings = settings.clone();
         self.forward = service.forward;
+        self.slow_start = service.slow_start;
         if self.health != service.health {
             self.health = service.health.clone();
             let known = self.machine.health();
@@ -127,16 +137,62 @@ impl Member {
 
     pub fn on(&mut self, event: Event, text: String, now: Instant) -> Option<Transition> {
         self.last_check = Some(text);
-        self.machine.on(event, now)
+        let transition = self.machine.on(event, now)?;
+        let has_returned = transition.from == Health::Down && transition.to == Health::Up;
+        self.returned = has_returned.then_some(now);
+        Some(transition)
     }
 
-    pub fn entry(&self) -> BackendEntry {
+    /// How much of its weight counts: as long as it has been back of the time that its slow start takes.
+    pub fn sixteenths(&self, now: Instant) -> u16 {
+        let Some(returned) = self.returned else {
+            return ALL_OF_IT;
+        };
+        let back = now.saturating_duration_since(returned);
+        if back >= self.slow_start {
+            return ALL_OF_IT;
+        }
+        let all = u128::from(ALL_OF_IT);
+        // Less than all of them, because `back` is less than all of the time.
+        let passed = (all * back.as_nanos() / self.slow_start.as_nanos()) as u16;
+        passed.max(1)
+    }
+
+    /// Its weight for new flows.
+    pub const fn weight(&self) -> u16 {
+        match (self.order.state, self.order.weight) {
+            (AdminState::Drain | AdminState::Maint, _) => 0,
+            (AdminState::Ready, Some(weight)) => weight,
+            (AdminState::Ready, None) => self.settings.weight,
+        }
+    }
+
+    /// Whether the datapath has a record of every connection to it.
+    pub const fn has_count(&self) -> bool {
+        matches!(self.forward, Forward::Nat | Forward::Fullnat)
+    }
+
+    pub const fn is_starting(&self) -> bool {
+        self.returned.is_some()
+    }
+
+    /// Ends a slow start whose time is over.
+    pub fn settle(&mut self, now: Instant) {
+        if self.sixteenths(now) == ALL_OF_IT {
+            self.returned = None;
+        }
+    }
+
+    /// `is_active`: whether it takes new flows, which in a panic does not take health.
+    pub fn entry(&self, is_active: bool) -> BackendEntry {
+        let is_up = self.machine.health() == Health::Up && self.order.state != AdminState::Maint;
         BackendEntry {
             address: self.settings.address,
             protocol: self.protocol,
-            state: match self.machine.health() {
-                Health::Up => BackendState::Alive,
-                Health::Down | Health::Unknown => BackendState::Down,
+            state: if is_up || is_active {
+                BackendState::Alive
+            } else {
+                BackendState::Down
             },
             forward: self.forward,
             identity: identity(&self.service, &self.settings.name),
@@ -178,21 +234,8 @@ impl ServiceState {
     pub fn active(&self) -> Vec<bool> {
         let mut active = vec![false; self.members.len()];
         for family in Family::ALL {
-            let (places, members): (Vec<usize>, Vec<membership::Member>) = self
-                .members
-                .iter()
-                .enumerate()
-                .filter(|(_, member)| member.family() == family)
-                .map(|(place, member)| {
-                    let standing = membership::Member {
-                        usable: member.machine.health() == Health::Up,
-                        weight: member.settings.weight,
-                        backup: member.settings.backup,
-                    };
-                    (place, standing)
-                })
-                .unzip();
-            let chosen = membership::active(&members, self.settings.min_active);
+            let (places, standings) = self.standings(family);
+            let chosen = membership::active(&standings, self.wanted());
             for (place, is_active) in places.into_iter().zip(chosen) {
                 active[place] = is_active;
             }
@@ -200,8 +243,37 @@ impl ServiceState {
         active
     }
 
+    /// Whether all backends of a family are used because too few are healthy.
+    pub fn panics(&self, family: Family) -> bool {
+        let (_, standings) = self.standings(family);
+        membership::panics(&standings, self.wanted())
+    }
+
+    const fn wanted(&self) -> membership::Wanted {
+        membership::Wanted {
+            min_active: self.settings.min_active,
+            panic_below: self.settings.panic_below,
+        }
+    }
+
+    /// The members of a family: their places among all, and how they stand.
+    fn standings(&self, family: Family) -> (Vec<usize>, Vec<membership::Member>) {
+        let members = self.members.iter().enumerate();
+        members
+            .filter(|(_, member)| member.family() == family)
+            .map(|(place, member)| {
+                let standing = membership::Member {
+                    usable: member.machine.health() == Health::Up,
+                    weight: member.weight(),
+                    backup: member.settings.backup,
+                };
+                (place, standing)
+            })
+            .unzip()
+    }
+
     /// Who shares the table of a family.
-    pub fn candidates(&self, family: Family) -> Vec<Candidate<'_>> {
+    pub fn candidates(&self, family: Family, now: Instant) -> Vec<Candidate<'_>> {
         let active: BTreeSet<BackendId> = self
             .members
             .iter()
@@ -213,7 +285,8 @@ impl ServiceState {
             .map(|member| Candidate {
                 identity: &member.settings.name,
                 id: member.id,
-                weight: member.settings.weight,
+                weight: member.weight(),
+                sixteenths: member.sixteenths(now),
             })
             .collect()
     }

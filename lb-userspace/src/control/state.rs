@@ -17,6 +17,7 @@ use crate::{
     dataplane::{Applied, PoolId, Recorded},
     desired::{BackendSettings, Desired, Protocol, ServiceSettings},
     health::{Event, Health, Transition},
+    operator::{self, Change, Orders},
     reconcile::Target,
 };
 
@@ -28,6 +29,7 @@ pub struct State {
     /// again.
     pub leaving: Vec<Member>,
     pub pools: Pools,
+    orders: Orders,
     ids: Ids,
     tables: Tables,
 }
@@ -43,13 +45,39 @@ pub struct NoPlace {
     capacity: u32,
 }
 
+/// An order for a backend that is not configured.
+#[derive(Debug, thiserror::Error)]
+#[error("found {found}, expected one of {}", .known.join(", "))]
+pub struct Unknown {
+    found: String,
+    known: Vec<String>,
+}
+
+impl Unknown {
+    /// Those of its service, or else all.
+    fn new(target: &operator::Target, services: &[ServiceState]) -> Self {
+        let has_name = |service: &&ServiceState| service.settings.name == target.service;
+        let is_service = services.iter().any(|service| has_name(&service));
+        let named = services
+            .iter()
+            .filter(|service| !is_service || has_name(service))
+            .flat_map(|service| &service.members)
+            .map(|member| format!("{}/{}", member.service, member.settings.name));
+        Self {
+            found: target.to_string(),
+            known: named.collect(),
+        }
+    }
+}
+
 impl State {
     /// `applied` is what a daemon before this one left: its backends go on serving without a new first check.
-    pub fn new(desired: Desired, applied: &Applied) -> Result<Self, NoPlace> {
+    pub fn new(desired: Desired, orders: Orders, applied: &Applied) -> Result<Self, NoPlace> {
         let mut state = Self {
             ids: Ids::after(applied.newest),
             services: Vec::new(),
             leaving: Vec::new(),
+            orders,
             pools: Pools::default(),
             tables: Tables::default(),
             desired: desired.clone(),
@@ -86,7 +114,33 @@ impl State {
         self.services = services;
         self.leaving = known;
         self.pools.assign(&self.services, applied);
+        self.heed_orders();
         Ok(())
+    }
+
+    /// The orders after a change of what is ordered of a configured backend; nothing takes effect yet.
+    pub fn ordered(&self, target: &operator::Target, change: Change) -> Result<Orders, Unknown> {
+        let mut configured = self.services.iter().flat_map(|service| &service.members);
+        let is_known = configured.any(|member| {
+            member.service == target.service && member.settings.name == target.backend
+        });
+        if !is_known {
+            return Err(Unknown::new(target, &self.services));
+        }
+        Ok(self.orders.with(target, change))
+    }
+
+    pub fn obey(&mut self, orders: Orders) {
+        self.orders = orders;
+        self.heed_orders();
+    }
+
+    fn heed_orders(&mut self) {
+        for service in &mut self.services {
+            for member in &mut service.members {
+                member.order = self.orders.of(&member.service, &member.settings.name);
+            }
+        }
     }
 
     /// The backend as it is known, as a daemon before this one left it, or new.
@@ -126,7 +180,12 @@ impl State {
                 capacity: lb_common::layout::BACKENDS_CAPACITY - 1,
             })?;
         taken.insert(id.index());
-        Ok(Member::new(id, service, backend, Health::Unknown))
+        let initial = if service.health.starts_up {
+            Health::Up
+        } else {
+            Health::Unknown
+        };
+        Ok(Member::new(id, service, backend, initial))
     }
 
     fn is_claimed(&self, id: BackendId, known: &[Member]) -> bool {
@@ -173,13 +232,23 @@ impl State {
 
     /// What the datapath should hold. With `recorded`, read when `applied` stood already, backends of unknown origin
     /// that no flow needs any more are left out.
-    pub fn target(&mut self, applied: &Applied, recorded: Option<&Recorded>) -> Target {
+    pub fn target(
+        &mut self,
+        applied: &Applied,
+        recorded: Option<&Recorded>,
+        now: Instant,
+    ) -> Target {
         let mut target = Target {
             listeners: self.pools.of_listeners().clone(),
             ..Target::default()
         };
-        for member in self.members() {
-            target.backends.insert(member.id, member.entry());
+        for member in &self.leaving {
+            target.backends.insert(member.id, member.entry(false));
+        }
+        for service in &self.services {
+            for (member, is_active) in service.members.iter().zip(service.active()) {
+                target.backends.insert(member.id, member.entry(is_active));
+            }
         }
         let named = applied.named();
         for (&id, &entry) in &applied.backends {
@@ -195,14 +264,37 @@ impl State {
                 let Some(pool) = self.pools.get(&service.settings.name, family) else {
                     continue;
                 };
-                let owners =
-                    self.tables
-                        .owners(pool, service, family, seed, applied.pools.get(&pool));
+                let known = applied.pools.get(&pool);
+                let owners = self.tables.owners(pool, service, family, seed, known, now);
                 target.pools.insert(pool, owners);
             }
         }
         self.tables.keep_only(&target.pools);
+        for service in &mut self.services {
+            for member in &mut service.members {
+                member.settle(now);
+            }
+        }
         target
+    }
+
+    /// Whether backends are on their way to all of their share: the target changes with time.
+    pub fn is_starting(&self) -> bool {
+        self.services
+            .iter()
+            .flat_map(|service| &service.members)
+            .any(Member::is_starting)
+    }
+
+    /// The services, with the family, all of whose backends are used because too few are healthy.
+    pub fn panicking(&self) -> BTreeSet<(String, Family)> {
+        let mut panicking = BTreeSet::new();
+        for service in &self.services {
+            let families = Family::ALL.into_iter();
+            let panics = families.filter(|&family| service.panics(family));
+            panicking.extend(panics.map(|family| (service.settings.name.clone(), family)));
+        }
+        panicking
     }
 
     /// How long old flows of a pool have to show themselves after a change.

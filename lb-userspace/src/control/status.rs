@@ -42,6 +42,7 @@ pub fn status(
                 forward: service.settings.forward.name().to_owned(),
                 listen: texts(&service.settings.listen),
                 min_active: service.settings.min_active,
+                panic: Family::ALL.into_iter().any(|family| service.panics(family)),
                 backends: backends(service, &owned, counters, now),
                 pools: pools(state, service, applied),
             })
@@ -116,6 +117,8 @@ fn backends(
                 name: member.settings.name.clone(),
                 address: member.settings.address.to_string(),
                 weight: member.settings.weight,
+                ordered_weight: member.order.weight,
+                state: member.order.state.name().to_owned(),
                 backup: member.settings.backup,
                 health: member.machine.health().name().to_owned(),
                 active,
@@ -124,6 +127,7 @@ fn backends(
                     .machine
                     .since()
                     .map(|since| now.saturating_duration_since(since).as_secs_f64()),
+                sixteenths: member.sixteenths(now),
                 slots: owned.get(&member.id).copied().unwrap_or_default(),
                 packets: traffic.packets,
                 bytes: traffic.bytes,

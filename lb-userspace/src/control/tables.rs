@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use lb_common::backend::BackendId;
 
@@ -17,7 +17,7 @@ pub struct Tables {
 #[derive(Debug)]
 struct Built {
     size: u32,
-    shares: Vec<(String, BackendId, u16)>,
+    shares: Vec<(String, BackendId, u16, u16)>,
     owners: Vec<BackendId>,
 }
 
@@ -29,9 +29,10 @@ impl Tables {
         family: Family,
         seed: u64,
         applied: Option<&Pool>,
+        now: Instant,
     ) -> Vec<BackendId> {
         let size = size(service, family, applied);
-        let candidates = service.candidates(family);
+        let candidates = service.candidates(family, now);
         let shares: Vec<_> = candidates
             .iter()
             .map(|candidate| {
@@ -39,6 +40,7 @@ impl Tables {
                     candidate.identity.to_owned(),
                     candidate.id,
                     candidate.weight,
+                    candidate.sixteenths,
                 )
             })
             .collect();

@@ -1,6 +1,7 @@
 //! The daemon's behaviour without I/O: states and events in, tables out, over a datapath in memory.
 
 mod listeners;
+mod membership;
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use crate::{
         Redirect, Scheduler, ServiceSettings, Timeouts, XdpMode,
     },
     health::{Event, Health},
+    operator::Orders,
 };
 
 const TRANSITION: Duration = Duration::from_secs(60);
@@ -32,6 +34,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
             socket: "/run/shunt/shunt.sock".into(),
             http: None,
             pin_dir: "/sys/fs/bpf/shunt".into(),
+            state_dir: "/var/lib/shunt".into(),
             seed: 0,
             timeouts: Timeouts {
                 transition: TRANSITION,
@@ -48,6 +51,8 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
             forward: Forward::Nat,
             scheduler: Scheduler::Maglev,
             min_active: 1,
+            panic_below: 0,
+            slow_start: Duration::ZERO,
             table_size: Some(1021),
             health: HealthSettings {
                 check: Check::Tcp,
@@ -56,6 +61,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
                 timeout: Duration::from_secs(1),
                 rise: 2,
                 fall: 3,
+                starts_up: false,
             },
             backends: (1..)
                 .zip(backends)
@@ -81,7 +87,7 @@ impl Daemon {
     fn start(desired: Desired, dataplane: FakeDataplane) -> Self {
         let now = Instant::now();
         let writer = Writer::new(dataplane, now).unwrap();
-        let state = State::new(desired, writer.applied()).unwrap();
+        let state = State::new(desired, Orders::default(), writer.applied()).unwrap();
         let mut daemon = Self { state, writer, now };
         daemon.write();
         daemon
@@ -104,7 +110,7 @@ impl Daemon {
     }
 
     fn write(&mut self) {
-        let target = self.state.target(self.writer.applied(), None);
+        let target = self.state.target(self.writer.applied(), None, self.now);
         self.writer.reconcile(&target, self.now).unwrap();
     }
 
@@ -125,7 +131,9 @@ impl Daemon {
     fn tick(&mut self, pause: Duration, recorded: &Recorded) {
         self.now += pause;
         self.state.forget_left(self.writer.applied(), recorded);
-        let target = self.state.target(self.writer.applied(), Some(recorded));
+        let target = self
+            .state
+            .target(self.writer.applied(), Some(recorded), self.now);
         self.writer.reconcile(&target, self.now).unwrap();
         let state = &self.state;
         self.writer
@@ -319,7 +327,9 @@ fn a_write_that_failed_is_tried_again() {
     daemon
         .state
         .observe(id, Event::Passed, String::new(), daemon.now);
-    let target = daemon.state.target(daemon.writer.applied(), None);
+    let target = daemon
+        .state
+        .target(daemon.writer.applied(), None, daemon.now);
     assert!(daemon.writer.reconcile(&target, daemon.now).is_err());
     assert_eq!(daemon.slots("a"), 0);
     daemon.tick(Duration::from_secs(1), &Recorded::default());

@@ -1,13 +1,18 @@
 //! A datapath in memory, which can be told to fail.
 
+use std::collections::BTreeMap;
+
+use lb_common::backend::BackendId;
+
 use super::{Applied, Counters, Dataplane, DataplaneError, Op, Recorded, Shortages};
 
-/// Holds what was applied; `recorded`, `shortages` and `failures` are the test's to set.
+/// Holds what was applied; `recorded`, `shortages`, `open` and `failures` are the test's to set.
 #[derive(Debug, Default)]
 pub struct FakeDataplane {
     pub applied: Applied,
     pub recorded: Recorded,
     pub shortages: Shortages,
+    pub open: BTreeMap<BackendId, u64>,
     /// Every operation that took effect, in order.
     pub log: Vec<Op>,
     /// How many of the next operations fail.
@@ -34,6 +39,10 @@ impl Dataplane for FakeDataplane {
 
     fn recorded(&mut self) -> Result<Recorded, DataplaneError> {
         Ok(self.recorded.clone())
+    }
+
+    fn open_flows(&self) -> Result<BTreeMap<BackendId, u64>, DataplaneError> {
+        Ok(self.open.clone())
     }
 
     fn counters(&self) -> Result<Counters, DataplaneError> {

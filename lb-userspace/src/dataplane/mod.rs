@@ -269,6 +269,9 @@ pub trait Dataplane: Send {
     /// Walks the recorded flows, forgets idle ones, and says what the others still name.
     fn recorded(&mut self) -> Result<Recorded, DataplaneError>;
     fn counters(&self) -> Result<Counters, DataplaneError>;
+    /// Connections that are open to each backend, of the ways to forward that have a record of them: `nat` (those that
+    /// were answered) and `fullnat`. Takes a walk over all of them.
+    fn open_flows(&self) -> Result<BTreeMap<BackendId, u64>, DataplaneError>;
     /// Reads the host's interfaces again: VLAN devices and members of bonds may have come or gone, MTUs changed.
     fn heed_interfaces(&mut self) -> Result<(), DataplaneError>;
     /// Finds out which network namespaces are behind the configured bridges by now.

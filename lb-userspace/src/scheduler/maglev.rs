@@ -10,7 +10,8 @@
 //!   can move without need.
 //! - A backend of weight `w` makes `w` walks, each with a permutation of its own. Each walk is as likely to be first at a
 //!   slot as any other, so shares follow the weights before quotas correct them, and a weight that grows
-//!   adds walks without touching those that are there.
+//!   adds walks without touching those that are there. A backend that has only a part of its weight for the time being
+//!   makes all of its walks, to a smaller quota: it then goes on where it stopped.
 //!
 //! Slots that change owner, mean of 10 seeds, beside what the paper's turns give and what cannot be avoided:
 //!
@@ -40,8 +41,10 @@ struct Walk {
 
 pub fn build(seed: u64, size: u32, candidates: &[Candidate<'_>]) -> Vec<BackendId> {
     let backends = in_turn_order(seed, candidates);
-    let weights: Vec<u16> = backends.iter().map(|backend| backend.weight).collect();
-    let mut quotas = quota::quotas(size, &weights);
+    let share =
+        |backend: &&Candidate<'_>| u32::from(backend.weight) * u32::from(backend.sixteenths);
+    let shares: Vec<u32> = backends.iter().map(share).collect();
+    let mut quotas = quota::quotas(size, &shares);
     let mut walks = walks(seed, size, &backends);
     let mut slots = vec![BackendId::NOBODY; size as usize];
 

@@ -25,7 +25,12 @@ pub struct Candidate<'a> {
     pub id: BackendId,
     /// Its share of the slots, in relation to the other weights; 0 gets none.
     pub weight: u16,
+    /// How much of the weight counts now, in sixteenths. Slots of others move only as far as shares do.
+    pub sixteenths: u16,
 }
+
+/// All of a weight, in [`Candidate::sixteenths`].
+pub const ALL_OF_IT: u16 = 16;
 
 /// The owners of `size` slots. All are [`BackendId::NOBODY`] where no candidate has a weight.
 ///

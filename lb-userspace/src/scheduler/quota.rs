@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 
 /// Shares `size` slots out in proportion to `weights`: rounded down, the rest by largest remainder (Hamilton's
 /// method), the earlier of equals first. They add up to `size`, or to 0 where all weights are 0.
-pub fn quotas(size: u32, weights: &[u16]) -> Vec<u32> {
+pub fn quotas(size: u32, weights: &[u32]) -> Vec<u32> {
     let total: u64 = weights.iter().copied().map(u64::from).sum();
     if total == 0 {
         return vec![0; weights.len()];
     }
-    let share = |weight: u16| u64::from(size) * u64::from(weight);
+    let share = |weight: u32| u64::from(size) * u64::from(weight);
     let mut quotas: Vec<u32> = weights
         .iter()
         .map(|&weight| (share(weight) / total) as u32)
@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn known_shares() {
-        let rows: [(u32, &[u16], &[u32]); 7] = [
+        let rows: [(u32, &[u32], &[u32]); 7] = [
             (11, &[1, 10], &[1, 10]),
             (7, &[3, 2, 1, 1], &[3, 2, 1, 1]),
             (10, &[1, 1, 1], &[4, 3, 3]),
@@ -51,7 +51,7 @@ mod tests {
         #[test]
         fn every_quota_is_the_exact_share_rounded_up_or_down(
             size in 1_u32..70_000,
-            weights in prop::collection::vec(0_u16..=256, 1..200),
+            weights in prop::collection::vec(0_u32..=16 * 256, 1..200),
         ) {
             let total: u64 = weights.iter().copied().map(u64::from).sum();
             prop_assume!(total > 0);

@@ -40,6 +40,7 @@ fn build_set(seed: u64, size: u32, set: &Set) -> Vec<BackendId> {
             identity,
             id: id(number),
             weight,
+            sixteenths: ALL_OF_IT,
         })
         .collect();
     build(Scheduler::Maglev, seed, size, &candidates)
@@ -132,7 +133,7 @@ proptest! {
             .iter()
             .zip(&weights)
             .zip(0..)
-            .map(|((identity, &weight), number)| Candidate { identity, id: id(number), weight })
+            .map(|((identity, &weight), number)| Candidate { identity, id: id(number), weight, sixteenths: ALL_OF_IT })
             .collect();
         let mut other = candidates.clone();
         other.reverse();

@@ -8,7 +8,7 @@ fn each_says_where_and_what() {
         (
             "an unknown key of the check",
             &[(r#"path = "/health""#, r#"paht = "/health""#)],
-            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of fall, host, interval, path, port, rise, timeout, type
+            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of fall, host, initial, interval, path, port, rise, timeout, type
   help: did you mean `path`?",
         ),
         (
@@ -37,6 +37,11 @@ health.interval = "1s""#,
             )],
             r#"shunt.toml:25:19: service[dns].health.interval: found "1s", expected no such key with type = "none", the default of a UDP service
   help: remove the key, or write type = "tcp" or "http""#,
+        ),
+        (
+            "an unknown initial state",
+            &[(r#"path = "/health""#, r#"initial = "ready""#)],
+            r#"shunt.toml:10:11: service[web].health.initial: found "ready", expected "down" or "up""#,
         ),
         (
             "a relative path",

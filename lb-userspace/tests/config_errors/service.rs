@@ -8,7 +8,7 @@ fn each_says_where_and_what() {
         (
             "an unknown table",
             &[("[service.health]", "[service.helth]")],
-            r"shunt.toml:8:10: service[web].helth: found an unknown key, expected one of backend, forward, health, listen, min_active, name, protocol, scheduler, table_size
+            r"shunt.toml:8:10: service[web].helth: found an unknown key, expected one of backend, forward, health, listen, min_active, name, panic_below, protocol, scheduler, slow_start, table_size
   help: did you mean `health`?",
         ),
         (
@@ -244,6 +244,25 @@ min_active = 0"#,
 min_active = 2"#,
             )],
             "shunt.toml:25:14: service[dns].min_active: found 2, expected at most 1, the number of backends",
+        ),
+        (
+            "a share without a sign",
+            &[(
+                r#"protocol = "udp""#,
+                r#"protocol = "udp"
+panic_below = 50"#,
+            )],
+            r#"shunt.toml:25:15: service[dns].panic_below: found 50, a number without a percent sign, expected a share from 0% to 100%, such as "50%"
+  help: write "50%" if percent are meant"#,
+        ),
+        (
+            "a share of more than all",
+            &[(
+                r#"protocol = "udp""#,
+                r#"protocol = "udp"
+panic_below = "101%""#,
+            )],
+            r#"shunt.toml:25:15: service[dns].panic_below: found "101%", expected a share from 0% to 100%, such as "50%""#,
         ),
         (
             "a table size that is no prime",

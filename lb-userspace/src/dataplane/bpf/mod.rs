@@ -9,7 +9,7 @@
 //! | [`interfaces`] | which interface is a frame of, and how does it leave by one? |
 //! | [`local`], [`namespaces`], [`bridges`] | which sockets does it see, and which of them are balanced? |
 //! | [`listeners`], [`tables`], [`backends`], [`filters`] | how is each control map written, safely under traffic? |
-//! | [`flows`], [`translations`], [`counters`], [`fragments`] | what do the programs tell? |
+//! | [`flows`], [`translations`], [`replies`], [`counters`], [`fragments`] | what do the programs tell? |
 //! | [`fullnat`], [`sources`], [`own_sources`] | where do packets of `fullnat` come from, and how does the kernel take them? |
 //! | [`mapped`], [`hash_table`], [`batch`], [`wire`], [`netlink`], [`host`] | how are maps, addresses and the host read? |
 
@@ -38,12 +38,13 @@ mod pins;
 mod qdisc;
 mod refusal;
 mod regions;
+mod replies;
 mod sources;
 mod tables;
 mod translations;
 mod wire;
 
-use std::{fmt, mem::offset_of, sync::atomic::Ordering};
+use std::{collections::BTreeMap, fmt, mem::offset_of, sync::atomic::Ordering};
 
 use anyhow::Context as _;
 use aya::{
@@ -65,6 +66,7 @@ use self::{
     namespaces::Namespaces,
     object::Object,
     pins::Pins,
+    replies::Replies,
     sources::{Sources, Span},
     tables::Tables,
     translations::Translations,
@@ -95,6 +97,7 @@ pub struct BpfDataplane {
     accepts_own_sources: bool,
     flows: Flows,
     translations: Translations,
+    replies: Replies,
     counters: CounterMaps,
     fragments: Option<Fragments>,
 }
@@ -177,6 +180,11 @@ impl BpfDataplane {
             ],
             &settings.timeouts,
         )?;
+        let replies = Replies::new(
+            object.take_map(layout::REVERSE_V4)?,
+            object.take_map(layout::REVERSE_V6)?,
+            &settings.timeouts,
+        )?;
         let counters = CounterMaps::new(
             object.take_map(layout::VERDICTS)?,
             object.take_map(layout::EVENTS)?,
@@ -209,6 +217,7 @@ impl BpfDataplane {
             accepts_own_sources: false,
             flows,
             translations,
+            replies,
             counters,
             fragments,
         };
@@ -319,6 +328,16 @@ impl Dataplane for BpfDataplane {
             self.translations.sweep(&mut recorded).map_err(failed)?;
         }
         Ok(recorded)
+    }
+
+    fn open_flows(&self) -> Result<BTreeMap<BackendId, u64>, DataplaneError> {
+        let failed = |error| DataplaneError::kernel("counting open connections", error);
+        let mut open = BTreeMap::new();
+        self.replies.count(&mut open).map_err(failed)?;
+        if self.has_fullnat() {
+            self.translations.count(&mut open).map_err(failed)?;
+        }
+        Ok(open)
     }
 
     fn counters(&self) -> Result<Counters, DataplaneError> {

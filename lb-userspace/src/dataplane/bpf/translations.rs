@@ -1,11 +1,12 @@
 //! Walks the translations of `fullnat`: which are in use, and which are over. Both halves of one go together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context as _;
 use aya::{Pod, maps::Map};
 use lb_common::{
     address::{Address, V4, V6},
+    backend::BackendId,
     flow::{Seen, Tuple},
     translation::{DAEMON, Life, Limits, Return, Side, Translation},
 };
@@ -44,6 +45,12 @@ impl Translations {
     pub fn sweep(&mut self, recorded: &mut Recorded) -> anyhow::Result<()> {
         self.v4.sweep(self.limits, recorded)?;
         self.v6.sweep(self.limits, recorded)
+    }
+
+    /// Adds the connections that are open to each backend.
+    pub fn count(&self, open: &mut BTreeMap<BackendId, u64>) -> anyhow::Result<()> {
+        self.v4.count(self.limits, open)?;
+        self.v6.count(self.limits, open)
     }
 }
 
@@ -106,6 +113,20 @@ where
                 self.translations.remove(&tuple);
             } else {
                 recorded.backends.insert(other.backend);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, limits: Limits, open: &mut BTreeMap<BackendId, u64>) -> anyhow::Result<()> {
+        let now = now();
+        for (reply, record) in self.returns.all().context("reading translations")? {
+            let other = self.translations.get(&record.forward(reply.protocol));
+            let other = other.filter(|other| record.belongs_to(other, &reply));
+            let client = other.map_or_else(Side::default, |other| other.client);
+            let life = Life::of(client, record.backend);
+            if !life.is_closed() && !life.is_over(reply.protocol, now, limits) {
+                *open.entry(record.id).or_default() += 1;
             }
         }
         Ok(())

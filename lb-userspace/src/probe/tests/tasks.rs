@@ -28,6 +28,7 @@ fn subject(address: SocketAddr, check: Check, interval: Duration) -> Subject {
             timeout: PATIENT,
             rise: 2,
             fall: 3,
+            starts_up: false,
         },
     }
 }
