@@ -8,7 +8,11 @@ use std::{
 
 pub use lb_common::backend::Forward;
 
-use crate::address::{Endpoint, Listen};
+use crate::{
+    address::{Endpoint, Listen},
+    health::schedule::Intervals,
+    statuses::Statuses,
+};
 
 /// The whole of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,7 +144,7 @@ pub struct HealthSettings {
     pub check: Check,
     /// The port that is checked; `None`: the backend's own. Never `None` where one without a port is checked.
     pub port: Option<u16>,
-    pub interval: Duration,
+    pub intervals: Intervals,
     pub timeout: Duration,
     /// Passes in a row that make a backend healthy again; the very first pass is enough.
     pub rise: u32,
@@ -156,6 +160,19 @@ pub enum Check {
     None,
     /// A connection is accepted.
     Tcp,
-    /// `GET path` answers 2xx or 3xx.
-    Http { path: String, host: Option<String> },
+    /// A `GET` is answered as it should be.
+    Http(HttpCheck),
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HttpCheck {
+    /// Begins with a slash.
+    pub path: String,
+    /// What the `Host` header says; `None`: the address that is checked.
+    pub host: Option<String>,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    pub statuses: Statuses,
+    /// What the body has to contain.
+    pub body: Option<String>,
 }

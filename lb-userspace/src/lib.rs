@@ -11,6 +11,7 @@
 //! | [`config`] | what was written, is it right, and what does it mean? |
 //! | [`desired`] | what a configuration means |
 //! | [`address`] | which address, and which of its ports? |
+//! | [`statuses`] | which HTTP statuses are good ones? |
 //! | [`health`] | is a backend healthy? (a state machine without I/O) |
 //! | [`probe`] | did this one check pass? |
 //! | [`operator`] | what was ordered of single backends, beside what the file says? |
@@ -37,3 +38,4 @@ pub mod operator;
 pub mod probe;
 pub mod reconcile;
 pub mod scheduler;
+pub mod statuses;

@@ -11,9 +11,11 @@ use lb_userspace::{
     address::{Listen, Ports},
     config::{self, load},
     desired::{
-        BackendSettings, Check, DaemonSettings, Desired, Forward, HealthSettings, Protocol,
-        Redirect, Scheduler, ServiceSettings, Timeouts, XdpMode,
+        BackendSettings, Check, DaemonSettings, Desired, Forward, HealthSettings, HttpCheck,
+        Protocol, Redirect, Scheduler, ServiceSettings, Timeouts, XdpMode,
     },
+    health::schedule::Intervals,
+    statuses::Statuses,
 };
 
 fn directory() -> PathBuf {
@@ -80,12 +82,16 @@ fn the_reference_means_what_it_says() {
         slow_start: seconds(0),
         table_size: None,
         health: HealthSettings {
-            check: Check::Http {
+            check: Check::Http(HttpCheck {
                 path: "/health".to_owned(),
-                host: None,
-            },
+                ..HttpCheck::default()
+            }),
             port: None,
-            interval: seconds(2),
+            intervals: Intervals {
+                steady: seconds(2),
+                fast: seconds(2),
+                down: seconds(2),
+            },
             timeout: seconds(1),
             rise: 2,
             fall: 3,
@@ -146,7 +152,18 @@ fn the_reference_shows_the_defaults() {
 #[test]
 fn the_reference_with_every_key() {
     let text = fs::read_to_string(directory().join("shunt.toml")).unwrap();
-    let keys = ["http", "snat_addresses", "table_size", "port", "host"];
+    let keys = [
+        "http",
+        "snat_addresses",
+        "table_size",
+        "port",
+        "host",
+        "headers",
+        "status",
+        "body",
+        "fast_interval",
+        "down_interval",
+    ];
     let text = keys.iter().fold(text, |text, key| {
         let comment = format!("# {key} = ");
         assert_eq!(text.matches(&comment).count(), 1, "{key}");
@@ -160,11 +177,20 @@ fn the_reference_with_every_key() {
     assert_eq!(desired.daemon.snat_addresses, sources);
     let service = &desired.services[0];
     assert_eq!(service.table_size, Some(4093));
-    let check = Check::Http {
+    let check = Check::Http(HttpCheck {
         path: "/health".to_owned(),
         host: Some("app.example".to_owned()),
-    };
+        headers: vec![("Authorization".to_owned(), "Bearer secret".to_owned())],
+        statuses: Statuses::default(),
+        body: Some("ok".to_owned()),
+    });
     assert_eq!(service.health.check, check);
+    let intervals = Intervals {
+        steady: seconds(2),
+        fast: seconds(1),
+        down: seconds(10),
+    };
+    assert_eq!(service.health.intervals, intervals);
     assert_eq!(service.health.port, Some(8001));
 }
 

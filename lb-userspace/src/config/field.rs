@@ -5,7 +5,7 @@ use std::{fmt, ops::RangeInclusive};
 use toml::de::DeValue;
 
 use super::{
-    report::{At, Mistake, Place, Report},
+    report::{At, Mistake, Place, Report, join},
     section::Section,
     suggest,
 };
@@ -156,6 +156,26 @@ impl<'a> Field<'a> {
             Field::new(element.get_ref(), place, self.report)
         };
         Some(list.iter().enumerate().map(element).collect())
+    }
+
+    /// The keys and values of a table whose keys are not known before.
+    pub(super) fn entries(&self, expected: &str) -> Option<Vec<(String, Field<'a>)>> {
+        let DeValue::Table(table) = self.value else {
+            self.unlike(expected);
+            return None;
+        };
+        let entry = |(key, value): (&'a toml::Spanned<_>, &'a toml::Spanned<DeValue<'a>>)| {
+            let name: &std::borrow::Cow<'a, str> = key.get_ref();
+            let place = Place {
+                offset: value.span().start,
+                key: join(&self.place.key, &clip(name)),
+            };
+            (
+                name.to_string(),
+                Field::new(value.get_ref(), place, self.report),
+            )
+        };
+        Some(table.iter().map(entry).collect())
     }
 
     pub(super) fn section(&self) -> Option<Section<'a>> {

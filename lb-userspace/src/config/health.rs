@@ -2,8 +2,22 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{duration, field::Field, report::Mistake, section::Section};
-use crate::desired::{Check, HealthSettings, Protocol};
+use hyper::http::{
+    HeaderName, HeaderValue,
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+};
+
+use super::{
+    duration,
+    field::{Field, quote},
+    report::Mistake,
+    section::Section,
+};
+use crate::{
+    desired::{Check, HealthSettings, HttpCheck, Protocol},
+    health::schedule::Intervals,
+    statuses::{NotStatuses, Statuses},
+};
 
 /// HAProxy's defaults of `inter`, `rise` and `fall`; it has none for `timeout check`.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -15,6 +29,24 @@ const PATH: &str = "/";
 const DURATIONS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
 const COUNTS: RangeInclusive<u32> = 1..=1000;
+
+/// Keys of an `http` check, and those that any check has.
+const HTTP_ONLY: [&str; 5] = ["path", "host", "headers", "status", "body"];
+const NO_CHECK: [&str; 13] = [
+    "path",
+    "host",
+    "headers",
+    "status",
+    "body",
+    "port",
+    "interval",
+    "timeout",
+    "rise",
+    "fall",
+    "initial",
+    "fast_interval",
+    "down_interval",
+];
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -63,7 +95,11 @@ fn settings(check: Check) -> HealthSettings {
     HealthSettings {
         check,
         port: None,
-        interval: INTERVAL,
+        intervals: Intervals {
+            steady: INTERVAL,
+            fast: INTERVAL,
+            down: INTERVAL,
+        },
         timeout: TIMEOUT,
         rise: RISE,
         fall: FALL,
@@ -75,14 +111,8 @@ fn settings(check: Check) -> HealthSettings {
 fn refuse_unused(section: &mut Section, kind: Kind, origin: &str) {
     let (unused, name, other): (&[_], _, _) = match kind {
         Kind::Http => return,
-        Kind::Tcp => (&["path", "host"], "tcp", r#""http""#),
-        Kind::None => (
-            &[
-                "path", "host", "port", "interval", "timeout", "rise", "fall", "initial",
-            ],
-            "none",
-            r#""tcp" or "http""#,
-        ),
+        Kind::Tcp => (&HTTP_ONLY, "tcp", r#""http""#),
+        Kind::None => (&NO_CHECK, "none", r#""tcp" or "http""#),
     };
     for key in unused {
         let Some(field) = section.optional(key) else {
@@ -96,10 +126,69 @@ fn refuse_unused(section: &mut Section, kind: Kind, origin: &str) {
 
 fn http(section: &mut Section) -> Check {
     let path = section.optional("path").and_then(|field| path(&field));
-    Check::Http {
+    let statuses = section
+        .optional("status")
+        .and_then(|field| statuses(&field));
+    let headers = section
+        .optional("headers")
+        .and_then(|field| headers(&field));
+    Check::Http(HttpCheck {
         path: path.unwrap_or_else(|| PATH.to_owned()),
         host: section.optional("host").and_then(|field| host(&field)),
+        headers: headers.unwrap_or_default(),
+        statuses: statuses.unwrap_or_default(),
+        body: section.optional("body").and_then(|field| body(&field)),
+    })
+}
+
+fn statuses(field: &Field) -> Option<Statuses> {
+    let expected = r#"statuses and ranges of them, such as "200-299,401""#;
+    let statuses = field.text(expected)?.parse();
+    if let Err(error) = &statuses {
+        let help = NotStatuses::to_string(error);
+        field.wrong(Mistake::new(field.found(), expected).help(help));
     }
+    statuses.ok()
+}
+
+fn body(field: &Field) -> Option<String> {
+    let expected = "what the body has to contain, at least one byte";
+    let text = field.text(expected)?;
+    if text.is_empty() {
+        field.unlike(expected);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn headers(field: &Field) -> Option<Vec<(String, String)>> {
+    let expected = r#"a table of headers, such as { Authorization = "Bearer secret" }"#;
+    let entries = field.entries(expected)?;
+    let headers = entries.iter().map(|(name, value)| header(name, value));
+    headers.collect()
+}
+
+fn header(name: &str, value: &Field) -> Option<(String, String)> {
+    let expected = "a header that a request may have";
+    let refuse = |help: &str| value.wrong(Mistake::new(quote(name), expected).help(help));
+    let Ok(parsed) = HeaderName::try_from(name) else {
+        refuse("a name has letters, digits and dashes");
+        return None;
+    };
+    if parsed == HOST {
+        refuse("the key `host` says what this header does");
+        return None;
+    }
+    if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&parsed) {
+        refuse("shunt sets it itself");
+        return None;
+    }
+    let text = value.text("a header's value")?;
+    if HeaderValue::try_from(text).is_err() {
+        value.unlike("a header's value, without control characters");
+        return None;
+    }
+    Some((name.to_owned(), text.to_owned()))
 }
 
 fn path(field: &Field) -> Option<String> {
@@ -132,11 +221,20 @@ fn timed(section: &mut Section, check: Check) -> HealthSettings {
         port: section
             .optional("port")
             .and_then(|field| field.whole(1..=u16::MAX)),
-        interval: duration::read(section, "interval", INTERVAL, DURATIONS),
+        intervals: intervals(section),
         timeout: duration::read(section, "timeout", TIMEOUT, DURATIONS),
         rise: count(section, "rise", RISE),
         fall: count(section, "fall", FALL),
         starts_up: starts_up(section),
+    }
+}
+
+fn intervals(section: &mut Section) -> Intervals {
+    let steady = duration::read(section, "interval", INTERVAL, DURATIONS);
+    Intervals {
+        steady,
+        fast: duration::read(section, "fast_interval", steady, DURATIONS),
+        down: duration::read(section, "down_interval", steady, DURATIONS),
     }
 }
 

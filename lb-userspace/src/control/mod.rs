@@ -150,8 +150,11 @@ impl<D: Dataplane> Controller<D> {
                 Err(failure) => (Event::Failed, failure.to_string()),
             };
             if let Some((member, transition)) = self.state.observe(id, event, text, at) {
-                has_changed = true;
-                report(member, transition);
+                self.probes.pace(id, member.interval());
+                if let Some(transition) = transition {
+                    has_changed = true;
+                    report(member, transition);
+                }
             }
             next = self.observations.try_recv().ok();
         }

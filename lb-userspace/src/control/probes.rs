@@ -1,7 +1,7 @@
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use lb_common::backend::BackendId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::service::Member;
 use crate::{
@@ -23,6 +23,7 @@ pub struct Probes {
 struct Running {
     address: SocketAddr,
     health: HealthSettings,
+    pace: watch::Sender<Duration>,
     _task: Task,
 }
 
@@ -47,21 +48,38 @@ impl Probes {
             })
         });
         for (id, (member, address)) in wanted {
-            self.running.entry(id).or_insert_with(|| Running {
-                address,
-                health: member.health.clone(),
-                _task: Task::spawn(subject(member, address), self.observations.clone()),
+            self.running.entry(id).or_insert_with(|| {
+                let (pace, paced) = watch::channel(member.interval());
+                let subject = subject(member, address, paced);
+                Running {
+                    address,
+                    health: member.health.clone(),
+                    pace,
+                    _task: Task::spawn(subject, self.observations.clone()),
+                }
+            });
+        }
+    }
+
+    /// Says how far apart the checks of a backend are from now on.
+    pub fn pace(&self, id: BackendId, interval: Duration) {
+        if let Some(running) = self.running.get(&id) {
+            running.pace.send_if_modified(|known| {
+                let is_new = *known != interval;
+                *known = interval;
+                is_new
             });
         }
     }
 }
 
-fn subject(member: &Member, address: SocketAddr) -> Subject {
+fn subject(member: &Member, address: SocketAddr, pace: watch::Receiver<Duration>) -> Subject {
     Subject {
         id: member.id,
         service: member.service.as_str().into(),
         backend: member.settings.name.as_str().into(),
         address,
         health: member.health.clone(),
+        pace,
     }
 }

@@ -143,6 +143,11 @@ impl Member {
         Some(transition)
     }
 
+    /// How far apart its checks are for now.
+    pub const fn interval(&self) -> Duration {
+        self.health.intervals.of(&self.machine)
+    }
+
     /// How much of its weight counts: as long as it has been back of the time that its slow start takes.
     pub fn sixteenths(&self, now: Instant) -> u16 {
         let Some(returned) = self.returned else {

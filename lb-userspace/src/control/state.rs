@@ -199,21 +199,21 @@ impl State {
             .chain(&self.leaving)
     }
 
-    /// A check's result. Unknown ids are of checks that ended meanwhile.
+    /// A check's result: whose it is, and whether it changed anything. Unknown ids are of checks that ended meanwhile.
     pub fn observe(
         &mut self,
         id: BackendId,
         event: Event,
         text: String,
         now: Instant,
-    ) -> Option<(&Member, Transition)> {
+    ) -> Option<(&Member, Option<Transition>)> {
         let member = self
             .services
             .iter_mut()
             .flat_map(|service| &mut service.members)
             .chain(&mut self.leaving)
             .find(|member| member.id == id)?;
-        let transition = member.on(event, text, now)?;
+        let transition = member.on(event, text, now);
         Some((member, transition))
     }
 

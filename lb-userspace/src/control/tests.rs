@@ -17,7 +17,7 @@ use crate::{
         BackendSettings, Check, DaemonSettings, Desired, Forward, HealthSettings, Protocol,
         Redirect, Scheduler, ServiceSettings, Timeouts, XdpMode,
     },
-    health::{Event, Health},
+    health::{Event, Health, schedule::Intervals},
     operator::Orders,
 };
 
@@ -57,7 +57,11 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
             health: HealthSettings {
                 check: Check::Tcp,
                 port: None,
-                interval: Duration::from_secs(2),
+                intervals: Intervals {
+                    steady: Duration::from_secs(2),
+                    fast: Duration::from_secs(2),
+                    down: Duration::from_secs(2),
+                },
                 timeout: Duration::from_secs(1),
                 rise: 2,
                 fall: 3,

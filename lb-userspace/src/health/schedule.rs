@@ -3,7 +3,7 @@
 //! The first checks of many backends are spread over one interval; what follows is spaced by an interval that jitter
 //! only ever shortens. Counted from start to start, `fall` checks after the last pass so begin within
 //! `interval * fall`, and the last of them has failed within `interval * fall + timeout`. This holds as long as
-//! a check ends before the next is due: `timeout <= interval`.
+//! a check ends before the next is due: `timeout <= interval`. With a shorter interval between checks that fail it is sooner.
 
 use std::{
     hash::Hasher as _,
@@ -11,6 +11,29 @@ use std::{
 };
 
 use siphasher::sip::SipHasher13;
+
+use super::{Health, Machine};
+
+/// How far apart the checks of a backend are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Intervals {
+    /// While it is as it was.
+    pub steady: Duration,
+    /// While the last check contradicts what is known of it: a change may be on its way.
+    pub fast: Duration,
+    /// While it is down.
+    pub down: Duration,
+}
+
+impl Intervals {
+    pub const fn of(&self, machine: &Machine) -> Duration {
+        match machine.health() {
+            _ if machine.streak() > 0 => self.fast,
+            Health::Down => self.down,
+            Health::Up | Health::Unknown => self.steady,
+        }
+    }
+}
 
 /// The part of the interval that jitter may take away is one in so many: 5 %.
 const JITTER: u32 = 20;
@@ -45,7 +68,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::health::{Event, Health, Machine};
+    use crate::health::Event;
 
     const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -77,6 +100,29 @@ mod tests {
         assert_ne!(wait("web", "a"), wait("api", "a"));
         assert_ne!(wait("web", "a"), wait("web", "b"));
         assert_ne!(wait("web", "1a"), wait("web1", "a"));
+    }
+
+    #[test]
+    fn a_change_on_its_way_is_checked_fast() {
+        let [steady, fast, down] = [2, 1, 10].map(Duration::from_secs);
+        let intervals = Intervals { steady, fast, down };
+        let now = Instant::now();
+        let mut machine = Machine::new(2, 2, Health::Unknown);
+        assert_eq!(intervals.of(&machine), steady);
+        for (event, expected) in [
+            (Event::Passed, steady),
+            (Event::Failed, fast),
+            (Event::Passed, steady),
+            (Event::Failed, fast),
+            (Event::Failed, down),
+            (Event::Passed, fast),
+            (Event::Failed, down),
+            (Event::Passed, fast),
+            (Event::Passed, steady),
+        ] {
+            machine.on(event, now);
+            assert_eq!(intervals.of(&machine), expected, "after {event:?}");
+        }
     }
 
     #[test]

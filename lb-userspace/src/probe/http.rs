@@ -1,11 +1,11 @@
-//! `GET` and its status: HTTP/1.1, one request on a connection.
+//! `GET` and its answer: HTTP/1.1, one request on a connection.
 
 use std::{error::Error, io, net::SocketAddr, pin::pin};
 
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::{
-    Request, StatusCode,
-    body::Bytes,
+    Request, Response,
+    body::{Bytes, Incoming},
     client::conn::http1,
     header::{CONNECTION, HOST, USER_AGENT},
 };
@@ -13,63 +13,103 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::Failure;
+use crate::desired::HttpCheck;
 
 const AGENT: &str = concat!("shunt/", env!("CARGO_PKG_VERSION"));
 /// Bytes that a status and its headers may take.
 const LARGEST_HEAD: usize = 64 * 1024;
+/// Bytes of a body that are looked at.
+const LARGEST_BODY: usize = 64 * 1024;
 
-/// The request of a check. `host` is the address where none is given.
-pub fn request(
-    path: &str,
-    host: Option<&str>,
-    address: SocketAddr,
-) -> Result<Request<Empty<Bytes>>, Failure> {
+/// The request of a check.
+pub fn request(how: &HttpCheck, address: SocketAddr) -> Result<Request<Empty<Bytes>>, Failure> {
+    let path = &how.path;
     let failure = |reason: String| Failure::Request {
-        path: path.to_owned(),
+        path: path.clone(),
         reason,
     };
     if !path.starts_with('/') {
         return Err(failure("it does not begin with `/`".to_owned()));
     }
-    Request::get(path)
-        .header(
-            HOST,
-            host.map_or_else(|| address.to_string(), str::to_owned),
-        )
-        .header(USER_AGENT, AGENT)
+    let host = how.host.clone().unwrap_or_else(|| address.to_string());
+    let mut request = Request::get(path).header(HOST, host);
+    let names = how.headers.iter().map(|(name, _)| name);
+    if !names
+        .into_iter()
+        .any(|name| name.eq_ignore_ascii_case(USER_AGENT.as_str()))
+    {
+        request = request.header(USER_AGENT, AGENT);
+    }
+    for (name, value) in &how.headers {
+        request = request.header(name, value);
+    }
+    request
         .header(CONNECTION, "close")
         .body(Empty::new())
         .map_err(|error| failure(error.to_string()))
 }
 
-/// Asks, and reads the head of the answer. The body is left unread.
-pub async fn status(
+/// Asks, and says what was answered. No more of the body is read than is needed to judge it.
+pub async fn ask(
     stream: TcpStream,
     request: Request<Empty<Bytes>>,
-) -> Result<StatusCode, Failure> {
+    how: &HttpCheck,
+) -> Result<String, Failure> {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(LARGEST_HEAD)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| failure(&error))?;
-    let mut answer = pin!(sender.send_request(request));
-    // The connection makes progress only while it is polled. When it ends first, the answer is there already.
-    let response = tokio::select! {
+    let mut judged = pin!(async {
+        let answer = sender.send_request(request).await;
+        judge(answer.map_err(|error| failure(&error))?, how).await
+    });
+    // The connection makes progress only while it is polled. When it ends first, all that will come is there already.
+    tokio::select! {
         biased;
-        response = &mut answer => response,
-        _ = connection => answer.await,
-    };
-    response
-        .map(|response| response.status())
-        .map_err(|error| failure(&error))
+        judged = &mut judged => judged,
+        _ = connection => judged.await,
+    }
 }
 
-/// What a status says about health.
-pub fn judge(status: StatusCode) -> Result<String, Failure> {
-    if status.is_success() || status.is_redirection() {
-        return Ok(format!("HTTP {}", status.as_u16()));
+/// What an answer says about health.
+async fn judge(answer: Response<Incoming>, how: &HttpCheck) -> Result<String, Failure> {
+    let status = answer.status().as_u16();
+    if !how.statuses.contains(status) {
+        return Err(Failure::Status {
+            found: status,
+            expected: how.statuses.clone(),
+        });
     }
-    Err(Failure::Status(status.as_u16()))
+    if let Some(wanted) = &how.body
+        && !contains(answer.into_body(), wanted.as_bytes()).await?
+    {
+        return Err(Failure::Body(wanted.clone()));
+    }
+    Ok(format!("HTTP {status}"))
+}
+
+/// Whether the first [`LARGEST_BODY`] bytes contain these.
+async fn contains(mut body: Incoming, wanted: &[u8]) -> Result<bool, Failure> {
+    let mut read = Vec::new();
+    while read.len() < LARGEST_BODY {
+        let Some(frame) = body.frame().await else {
+            break;
+        };
+        let Ok(data) = frame.map_err(|error| failure(&error))?.into_data() else {
+            continue;
+        };
+        let left = LARGEST_BODY - read.len();
+        read.extend_from_slice(&data[..data.len().min(left)]);
+        if memmem(&read, wanted) {
+            return Ok(true);
+        }
+    }
+    Ok(memmem(&read, wanted))
+}
+
+fn memmem(text: &[u8], wanted: &[u8]) -> bool {
+    wanted.is_empty() || text.windows(wanted.len()).any(|window| window == wanted)
 }
 
 fn failure(error: &hyper::Error) -> Failure {

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::time::timeout as bound;
 
-use crate::desired::Check;
+use crate::{desired::Check, statuses::Statuses};
 
 /// A check that passed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -43,8 +43,10 @@ pub enum Failure {
     Closed,
     #[error("the answer is not HTTP: {0}")]
     NotHttp(String),
-    #[error("HTTP {0}, expected 2xx or 3xx")]
-    Status(u16),
+    #[error("HTTP {found}, expected {expected}")]
+    Status { found: u16, expected: Statuses },
+    #[error("the answer does not contain {0:?}")]
+    Body(String),
     #[error("cannot ask for `{path}`: {reason}; expected a path such as `/health`")]
     Request { path: String, reason: String },
 }
@@ -63,14 +65,13 @@ pub async fn check(
             tcp::close(stream).await;
             "connected".to_owned()
         }
-        Check::Http { path, host } => {
-            let request = http::request(path, host.as_deref(), address)?;
+        Check::Http(how) => {
+            let request = http::request(how, address)?;
             let stream = connect(address, timeout).await?;
             let left = timeout.saturating_sub(start.elapsed());
-            let status = bound(left, http::status(stream, request))
+            bound(left, http::ask(stream, request, how))
                 .await
-                .map_err(|_| Failure::NoAnswer(timeout))??;
-            http::judge(status)?
+                .map_err(|_| Failure::NoAnswer(timeout))??
         }
     };
     Ok(Passed {

@@ -1,16 +1,24 @@
 //! The task that checks one backend for as long as it is wanted.
 //!
-//! It owns nothing but its timetable. What it sees goes to the one owner of all state, over a channel;
+//! It owns nothing but its timetable, whose pace it is told. What it sees goes to the one owner of all state, over a channel;
 //! whether that makes a backend healthy is decided there.
 //!
 //! Cancel-safety: dropping a [`Task`] aborts it at whatever it waits for. A check under way is dropped with its
 //! connection; an observation is sent whole or not at all. One that is already in the channel still arrives:
 //! its receiver may not know the backend any more.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lb_common::backend::BackendId;
-use tokio::{sync::mpsc, task::JoinHandle, time};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time,
+};
 
 use super::{Failure, Passed};
 use crate::{
@@ -26,6 +34,8 @@ pub struct Subject {
     pub backend: Arc<str>,
     pub address: SocketAddr,
     pub health: HealthSettings,
+    /// How far apart its checks are by now.
+    pub pace: watch::Receiver<Duration>,
 }
 
 /// How one check ended.
@@ -65,14 +75,26 @@ async fn run(subject: Subject, observations: mpsc::Sender<Observation>) {
         let _ = observations.send(observe(&subject).await).await;
         return;
     }
-    let mut due = now() + schedule::first(&subject.service, &subject.backend, health.interval);
+    let mut pace = subject.pace.clone();
+    let interval = *pace.borrow_and_update();
+    let mut due = now() + schedule::first(&subject.service, &subject.backend, interval);
     loop {
         time::sleep_until(due.into()).await;
         if observations.send(observe(&subject).await).await.is_err() {
             return;
         }
         // Asked after sending: a full channel delays checks, it does not pile them up.
-        due = schedule::next(due, now(), health.interval, fastrand::f64());
+        let (last, jitter) = (due, fastrand::f64());
+        due = schedule::next(last, now(), *pace.borrow_and_update(), jitter);
+        // What has just been seen may change the pace.
+        while due > now() {
+            tokio::select! {
+                () = time::sleep_until(due.into()) => {}
+                Ok(()) = pace.changed() => {
+                    due = schedule::next(last, now(), *pace.borrow_and_update(), jitter);
+                }
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ fn each_says_where_and_what() {
         (
             "an unknown key of the check",
             &[(r#"path = "/health""#, r#"paht = "/health""#)],
-            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of fall, host, initial, interval, path, port, rise, timeout, type
+            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of body, down_interval, fall, fast_interval, headers, host, initial, interval, path, port, rise, status, timeout, type
   help: did you mean `path`?",
         ),
         (
@@ -42,6 +42,29 @@ health.interval = "1s""#,
             "an unknown initial state",
             &[(r#"path = "/health""#, r#"initial = "ready""#)],
             r#"shunt.toml:10:11: service[web].health.initial: found "ready", expected "down" or "up""#,
+        ),
+        (
+            "a status that is none",
+            &[(r#"path = "/health""#, r#"status = "2xx""#)],
+            r#"shunt.toml:10:10: service[web].health.status: found "2xx", expected statuses and ranges of them, such as "200-299,401"
+  help: `2xx` is no status from 100 to 999, and no range of them"#,
+        ),
+        (
+            "an empty body",
+            &[(r#"path = "/health""#, r#"body = """#)],
+            r#"shunt.toml:10:8: service[web].health.body: found "", expected what the body has to contain, at least one byte"#,
+        ),
+        (
+            "a header that has a key of its own",
+            &[(r#"path = "/health""#, r#"headers = { Host = "x" }"#)],
+            r#"shunt.toml:10:20: service[web].health.headers.Host: found "Host", expected a header that a request may have
+  help: the key `host` says what this header does"#,
+        ),
+        (
+            "a header's name with a blank",
+            &[(r#"path = "/health""#, r#"headers = { "X Y" = "x" }"#)],
+            r#"shunt.toml:10:21: service[web].health.headers.X Y: found "X Y", expected a header that a request may have
+  help: a name has letters, digits and dashes"#,
         ),
         (
             "a relative path",

@@ -81,10 +81,11 @@ async fn what_is_not_http_fails() {
 #[tokio::test]
 async fn the_request_is_complete_and_names_us() {
     const OK: &str = "HTTP/1.1 200 OK\r\n\r\n";
-    let named = Check::Http {
+    let named = Check::Http(HttpCheck {
         path: "/health?deep=1".to_owned(),
         host: Some("www.example.org".to_owned()),
-    };
+        ..HttpCheck::default()
+    });
     let (request, _) = ask(LOCALHOST, named, OK).await;
     let expected = format!(
         "GET /health?deep=1 HTTP/1.1\r\nhost: www.example.org\r\nuser-agent: shunt/{}\r\nconnection: close\r\n\r\n",
@@ -97,6 +98,69 @@ async fn the_request_is_complete_and_names_us() {
 }
 
 #[tokio::test]
+async fn headers_are_sent() {
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let how = Check::Http(HttpCheck {
+        path: "/".to_owned(),
+        headers: vec![header("X-Check", "yes"), header("User-Agent", "probe")],
+        ..HttpCheck::default()
+    });
+    let (request, _) = ask(LOCALHOST, how, "HTTP/1.1 200 OK\r\n\r\n").await;
+    assert!(request.contains("\r\nx-check: yes\r\n"), "{request}");
+    assert!(request.contains("\r\nuser-agent: probe\r\n"), "{request}");
+    assert!(!request.contains("shunt"), "{request}");
+}
+
+#[tokio::test]
+async fn other_statuses_can_be_good_ones() {
+    let how = Check::Http(HttpCheck {
+        path: "/".to_owned(),
+        statuses: "401,500-599".parse().expect("statuses"),
+        ..HttpCheck::default()
+    });
+    for (status, expected) in [
+        (401, None),
+        (503, None),
+        (200, Some("HTTP 200, expected 401,500-599")),
+    ] {
+        let answer = format!("HTTP/1.1 {status} X\r\n\r\n");
+        let (_, result) = ask(LOCALHOST, how.clone(), &answer).await;
+        let failure = result.err().map(|failure| failure.to_string());
+        assert_eq!(failure.as_deref(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_body_has_to_contain_what_is_asked_for() {
+    let how = Check::Http(HttpCheck {
+        path: "/".to_owned(),
+        body: Some("ready: yes".to_owned()),
+        ..HttpCheck::default()
+    });
+    let filled = |bytes: usize, end: &str| format!("{}{end}", "x".repeat(bytes));
+    let missing = Some("the answer does not contain \"ready: yes\"");
+    for (body, announced, expected) in [
+        ("ready: yes".to_owned(), 0, None),
+        // Found before the end, which never comes.
+        ("well, ready: yes, and".to_owned(), 1000, None),
+        (filled(60_000, "ready: yes"), 0, None),
+        ("ready: no".to_owned(), 0, missing),
+        (String::new(), 0, missing),
+        (filled(70_000, "ready: yes"), 0, missing),
+    ] {
+        let length = body.len() + announced;
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
+        let (_, result) = ask(LOCALHOST, how.clone(), &answer).await;
+        let failure = result.err().map(|failure| failure.to_string());
+        assert_eq!(failure.as_deref(), expected, "{length} bytes");
+    }
+    // In pieces, one of which ends in what is looked for.
+    let pieces = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nready:\r\n4\r\n yes\r\n0\r\n\r\n";
+    let (_, result) = ask(LOCALHOST, how, pieces).await;
+    assert!(result.is_ok(), "{result:?}");
+}
+
+#[tokio::test]
 async fn requests_that_cannot_be_made_say_why() {
     let (_listener, address) = listen(LOCALHOST).await;
     for path in ["", "health", "/a b", "/\n"] {
@@ -106,10 +170,11 @@ async fn requests_that_cannot_be_made_say_why() {
             "{failure}"
         );
     }
-    let host = Check::Http {
+    let host = Check::Http(HttpCheck {
         path: "/".to_owned(),
         host: Some("a\r\nb".to_owned()),
-    };
+        ..HttpCheck::default()
+    });
     let failure = failure_within(host, address, PATIENT).await;
     assert!(failure.starts_with("cannot ask for `/`: "), "{failure}");
 }
@@ -122,8 +187,12 @@ async fn ask_after(server: impl AsyncFnOnce(TcpStream) -> Option<TcpStream>) -> 
     let _open = server(accepted).await;
     client.readable().await.expect("something to read");
 
-    let request = protocol::request("/", None, address).expect("a request");
-    protocol::status(client, request)
+    let how = HttpCheck {
+        path: "/".to_owned(),
+        ..HttpCheck::default()
+    };
+    let request = protocol::request(&how, address).expect("a request");
+    protocol::ask(client, request, &how)
         .await
         .expect_err("a failure")
 }

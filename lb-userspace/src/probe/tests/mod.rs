@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::check;
-use crate::desired::Check;
+use crate::desired::{Check, HttpCheck};
 
 const LOCALHOST: &str = "127.0.0.1:0";
 /// Long enough for anything that answers.
@@ -39,10 +39,10 @@ async fn read_request(stream: &mut TcpStream) -> String {
 }
 
 fn http(path: &str) -> Check {
-    Check::Http {
+    Check::Http(HttpCheck {
         path: path.to_owned(),
-        host: None,
-    }
+        ..HttpCheck::default()
+    })
 }
 
 async fn failure_within(how: Check, address: SocketAddr, bound: Duration) -> String {

@@ -1,7 +1,7 @@
 //! What a task does over time.
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{sleep, timeout},
 };
 
@@ -10,6 +10,7 @@ use lb_common::backend::BackendId;
 
 use crate::{
     desired::HealthSettings,
+    health::schedule::Intervals,
     probe::task::{Observation, Subject, Task},
 };
 
@@ -24,12 +25,18 @@ fn subject(address: SocketAddr, check: Check, interval: Duration) -> Subject {
         health: HealthSettings {
             check,
             port: None,
-            interval,
+            intervals: Intervals {
+                steady: interval,
+                fast: interval,
+                down: interval,
+            },
             timeout: PATIENT,
             rise: 2,
             fall: 3,
             starts_up: false,
         },
+        // Nobody changes it.
+        pace: watch::channel(interval).1,
     }
 }
 
@@ -63,6 +70,28 @@ async fn a_task_checks_again_and_again() {
         }
     };
     assert_eq!(failed.to_string(), "connection refused");
+}
+
+#[tokio::test]
+async fn a_new_pace_counts_at_once() {
+    const SLOW: Duration = Duration::from_secs(3600);
+    const FAST: Duration = Duration::from_millis(50);
+    let (_listener, address) = listen(LOCALHOST).await;
+    let (sender, mut receiver) = mpsc::channel(8);
+    let (pace, paced) = watch::channel(FAST);
+    let subject = Subject {
+        pace: paced,
+        ..subject(address, Check::Tcp, FAST)
+    };
+    let _task = Task::spawn(subject, sender);
+    observation(&mut receiver).await.expect("a first check");
+    pace.send_replace(SLOW);
+    // One may be on its way.
+    while timeout(SHORT, receiver.recv()).await.is_ok() {}
+    let start = Instant::now();
+    pace.send_replace(FAST);
+    observation(&mut receiver).await.expect("the next check");
+    assert!(start.elapsed() < SLACK, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
