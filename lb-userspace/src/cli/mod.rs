@@ -55,7 +55,7 @@ enum Verb {
     ///
     /// Like `maint` and `weight` it is kept when the daemon starts anew, until `shunt ready`.
     Drain(DrainArgs),
-    /// Send nothing to a backend; connections that are open go to others, which end them
+    /// Send nothing to a backend; connections that are open go to others
     Maint(OrderArgs),
     /// Give a backend another weight than the configuration
     Weight(WeightArgs),
