@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use hyper::Uri;
 pub use lb_common::backend::Forward;
 
 use crate::{
@@ -36,12 +37,34 @@ pub struct DaemonSettings {
     pub pin_dir: PathBuf,
     /// Where orders of the operator are kept.
     pub state_dir: PathBuf,
+    pub on_change: OnChange,
     /// Seeds table building; the same on every node of a cluster.
     pub seed: u64,
     pub timeouts: Timeouts,
     /// Where packets of `fullnat` come from; unique. Of each family, none: from the address by which this host reaches
     /// the backend.
     pub snat_addresses: Vec<IpAddr>,
+}
+
+/// `[daemon.on_change]`: who is told when a backend changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnChange {
+    /// A program and its arguments; never empty.
+    pub command: Option<Vec<String>>,
+    /// Of the scheme http, with a host.
+    pub url: Option<Uri>,
+    /// Each may take so long.
+    pub timeout: Duration,
+}
+
+impl Default for OnChange {
+    fn default() -> Self {
+        Self {
+            command: None,
+            url: None,
+            timeout: Duration::from_secs(5),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -20,6 +20,7 @@
 //! | [`reconcile`] | what has to change in the datapath? |
 //! | [`dataplane`] | where changes take effect |
 //! | [`fragments`] | what becomes of fragments that came before their first one? |
+//! | [`hooks`] | who is told of changes? |
 //! | [`control`] | who owns the state and in what order do things happen? |
 //! | [`api`] | what do others see of it, over the socket? |
 //! | [`cli`] | what does a person type and read? |
@@ -33,6 +34,7 @@ pub mod dataplane;
 pub mod desired;
 pub mod fragments;
 pub mod health;
+pub mod hooks;
 pub mod membership;
 pub mod operator;
 pub mod probe;

@@ -12,7 +12,7 @@ use lb_userspace::{
     config::{self, load},
     desired::{
         BackendSettings, Check, DaemonSettings, Desired, Forward, HealthSettings, HttpCheck,
-        Protocol, Redirect, Scheduler, ServiceSettings, Timeouts, XdpMode,
+        OnChange, Protocol, Redirect, Scheduler, ServiceSettings, Timeouts, XdpMode,
     },
     health::schedule::Intervals,
     statuses::Statuses,
@@ -120,6 +120,7 @@ fn the_reference_means_what_it_says() {
             udp: seconds(60),
         },
         snat_addresses: Vec::new(),
+        on_change: OnChange::default(),
     };
     assert_eq!(
         example("shunt.toml"),

@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use super::{duration, field::Field, report::Mistake, section::Section, snat, text};
-use crate::desired::{DaemonSettings, Redirect, Timeouts, XdpMode};
+use super::{duration, field::Field, on_change, report::Mistake, section::Section, snat, text};
+use crate::desired::{DaemonSettings, OnChange, Redirect, Timeouts, XdpMode};
 
 const SOCKET: &str = "/run/shunt/shunt.sock";
 const PIN_DIR: &str = "/sys/fs/bpf/shunt";
@@ -72,6 +72,7 @@ fn settings(daemon: &mut Section) -> DaemonSettings {
             .unwrap_or(default.seed),
         snat_addresses: snat::addresses(daemon),
         timeouts: timeouts(daemon),
+        on_change: on_change::read(daemon),
     }
 }
 
@@ -88,6 +89,7 @@ fn defaults() -> DaemonSettings {
         state_dir: PathBuf::from(STATE_DIR),
         seed: 0,
         timeouts: TIMEOUTS,
+        on_change: OnChange::default(),
         snat_addresses: Vec::new(),
     }
 }

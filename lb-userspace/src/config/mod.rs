@@ -7,7 +7,7 @@
 //! | `syntax` | why is this no TOML? |
 //! | `section`, `field` | what stands under a key, and is it of the right kind? |
 //! | `address`, `duration`, `text` | is this one value usable? |
-//! | `daemon`, `snat`, `service`, `backend`, `health` | what does this table mean? |
+//! | `daemon`, `on_change`, `snat`, `service`, `backend`, `health` | what does this table mean? |
 //! | `soundness` | does a service make sense in itself? |
 //! | `conflicts`, `claims` | do all services go together, and who listens where? |
 
@@ -20,6 +20,7 @@ mod duration;
 mod error;
 mod field;
 mod health;
+mod on_change;
 mod report;
 mod section;
 mod service;

@@ -54,6 +54,7 @@ use crate::{
     dataplane::{Attachments, Dataplane, DataplaneError, Recorded},
     desired::{Desired, Forward},
     health::{Event, Health, Transition},
+    hooks::Hooks,
     operator::{Change, Store, Target},
     probe::task::Observation,
 };
@@ -76,6 +77,7 @@ pub struct Controller<D> {
     shortages: shortages::Watch,
     panicking: BTreeSet<(String, Family)>,
     orders: Store,
+    hooks: Hooks,
     /// Why the last write failed; it is tried again.
     error: Option<String>,
 }
@@ -95,6 +97,7 @@ impl<D: Dataplane> Controller<D> {
         let mut writer = Writer::new(dataplane, now)?;
         let walk = (now, writer.dataplane().recorded()?);
         let orders = Store::new(&desired.daemon.state_dir);
+        let hooks = Hooks::start(&desired.daemon.on_change);
         let state = State::new(desired, orders.load()?, writer.applied())?;
         let (probes, observations) = Probes::new();
         let mut controller = Self {
@@ -108,6 +111,7 @@ impl<D: Dataplane> Controller<D> {
             shortages: shortages::Watch::default(),
             panicking: BTreeSet::new(),
             orders,
+            hooks,
             error: None,
         };
         controller.write(now)?;
@@ -154,6 +158,11 @@ impl<D: Dataplane> Controller<D> {
                 if let Some(transition) = transition {
                     has_changed = true;
                     report(member, transition);
+                    self.hooks.tell(member.notice(
+                        "health",
+                        transition.from.name(),
+                        transition.to.name(),
+                    ));
                 }
             }
             next = self.observations.try_recv().ok();
@@ -197,8 +206,15 @@ impl<D: Dataplane> Controller<D> {
         self.orders
             .save(&orders)
             .map_err(|error| ControlError::Refused(format!("{:#}", anyhow::Error::from(error))))?;
+        let before = self.state.member(target).map(|member| member.order);
         self.state.obey(orders);
         tracing::info!(backend = %target, ?change, "ordered");
+        if let Some(member) = self.state.member(target)
+            && let Some(before) = before
+        {
+            let (from, to) = (before.to_string(), member.order.to_string());
+            self.hooks.tell(member.notice("order", &from, &to));
+        }
         // A failed write is remembered, and tried again.
         let _ = self.write(Instant::now());
         Ok(())

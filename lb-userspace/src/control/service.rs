@@ -14,6 +14,7 @@ use crate::{
     dataplane::BackendEntry,
     desired::{BackendSettings, Check, Forward, HealthSettings, Protocol, ServiceSettings},
     health::{Event, Health, Machine, Transition},
+    hooks::{Notice, seconds_since_1970},
     membership,
     operator::{AdminState, Order},
     scheduler::{ALL_OF_IT, Candidate},
@@ -169,6 +170,20 @@ impl Member {
             (AdminState::Drain | AdminState::Maint, _) => 0,
             (AdminState::Ready, Some(weight)) => weight,
             (AdminState::Ready, None) => self.settings.weight,
+        }
+    }
+
+    /// What is told of a change.
+    pub fn notice(&self, what: &'static str, from: &str, to: &str) -> Notice {
+        Notice {
+            service: self.service.clone(),
+            backend: self.settings.name.clone(),
+            address: self.settings.address.to_string(),
+            what,
+            from: from.to_owned(),
+            to: to.to_owned(),
+            check: self.last_check.clone(),
+            at: seconds_since_1970(),
         }
     }
 

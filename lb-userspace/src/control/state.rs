@@ -103,7 +103,7 @@ impl State {
         for settings in &desired.services {
             let mut members = Vec::new();
             for backend in &settings.backends {
-                members.push(self.member(settings, backend, &mut known, &mut taken, applied)?);
+                members.push(self.member_of(settings, backend, &mut known, &mut taken, applied)?);
             }
             services.push(ServiceState {
                 settings: settings.clone(),
@@ -120,14 +120,18 @@ impl State {
 
     /// The orders after a change of what is ordered of a configured backend; nothing takes effect yet.
     pub fn ordered(&self, target: &operator::Target, change: Change) -> Result<Orders, Unknown> {
-        let mut configured = self.services.iter().flat_map(|service| &service.members);
-        let is_known = configured.any(|member| {
-            member.service == target.service && member.settings.name == target.backend
-        });
-        if !is_known {
+        if self.member(target).is_none() {
             return Err(Unknown::new(target, &self.services));
         }
         Ok(self.orders.with(target, change))
+    }
+
+    /// The configured backend of this name.
+    pub fn member(&self, target: &operator::Target) -> Option<&Member> {
+        let mut configured = self.services.iter().flat_map(|service| &service.members);
+        configured.find(|member| {
+            member.service == target.service && member.settings.name == target.backend
+        })
     }
 
     pub fn obey(&mut self, orders: Orders) {
@@ -144,7 +148,7 @@ impl State {
     }
 
     /// The backend as it is known, as a daemon before this one left it, or new.
-    fn member(
+    fn member_of(
         &mut self,
         service: &ServiceSettings,
         backend: &BackendSettings,

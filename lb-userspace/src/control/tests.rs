@@ -14,8 +14,8 @@ use super::{service::Family, state::State, writer::Writer};
 use crate::{
     dataplane::{Recorded, fake::FakeDataplane},
     desired::{
-        BackendSettings, Check, DaemonSettings, Desired, Forward, HealthSettings, Protocol,
-        Redirect, Scheduler, ServiceSettings, Timeouts, XdpMode,
+        BackendSettings, Check, DaemonSettings, Desired, Forward, HealthSettings, OnChange,
+        Protocol, Redirect, Scheduler, ServiceSettings, Timeouts, XdpMode,
     },
     health::{Event, Health, schedule::Intervals},
     operator::Orders,
@@ -43,6 +43,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
                 udp: Duration::from_secs(30),
             },
             snat_addresses: Vec::new(),
+            on_change: OnChange::default(),
         },
         services: vec![ServiceSettings {
             name: "web".into(),

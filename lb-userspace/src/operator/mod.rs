@@ -42,6 +42,16 @@ pub struct Order {
     pub weight: Option<u16>,
 }
 
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.state.name())?;
+        match self.weight {
+            Some(weight) => write!(f, ", weight {weight}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Order {
     fn is_none(&self) -> bool {
         *self == Self::default()

@@ -18,8 +18,28 @@ shunt.toml:1:1: service: found nothing, expected one or more tables `[[service]]
                 r#"["eth0"]
 interface = "eth1""#,
             )],
-            r"shunt.toml:3:1: daemon.interface: found an unknown key, expected one of bridges, http, interfaces, local_clients, pin_dir, redirect, seed, snat_addresses, socket, state_dir, timeouts, xdp_mode
+            r"shunt.toml:3:1: daemon.interface: found an unknown key, expected one of bridges, http, interfaces, local_clients, on_change, pin_dir, redirect, seed, snat_addresses, socket, state_dir, timeouts, xdp_mode
   help: did you mean `interfaces`?",
+        ),
+        (
+            "a hook by TLS",
+            &[(
+                r#"["eth0"]"#,
+                r#"["eth0"]
+on_change.url = "https://hooks.example/x""#,
+            )],
+            r#"shunt.toml:3:17: daemon.on_change.url: found "https://hooks.example/x", expected a URL such as "http://127.0.0.1:9000/changes"
+  help: run a command, such as curl, where TLS is needed"#,
+        ),
+        (
+            "a hook in one word",
+            &[(
+                r#"["eth0"]"#,
+                r#"["eth0"]
+on_change.command = "notify""#,
+            )],
+            r#"shunt.toml:3:21: daemon.on_change.command: found "notify", expected a program and its arguments, such as ["/usr/local/bin/notify", "--loud"]
+  help: write ["notify"]"#,
         ),
         (
             "an unknown timeout",

@@ -25,7 +25,7 @@ use lb_userspace::{
         BackendEntry, Dataplane as _, Listener, Op,
         bpf::{BpfDataplane, KernelLog, LoadedProgram},
     },
-    desired::{self, DaemonSettings, Redirect, Timeouts, XdpMode},
+    desired::{self, DaemonSettings, OnChange, Redirect, Timeouts, XdpMode},
     scheduler,
 };
 use nix::{
@@ -255,6 +255,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
             udp: TIMEOUT,
         },
         snat_addresses: Vec::new(),
+        on_change: OnChange::default(),
     }
 }
 

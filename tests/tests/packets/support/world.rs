@@ -22,7 +22,7 @@ use lb_userspace::{
         BackendEntry, Dataplane as _, Listener, Op, Recorded,
         bpf::{BpfDataplane, KernelLog, LoadedProgram},
     },
-    desired::{DaemonSettings, Forward, Redirect, Timeouts, XdpMode},
+    desired::{DaemonSettings, Forward, OnChange, Redirect, Timeouts, XdpMode},
 };
 
 use shunt_tests::needs;
@@ -414,6 +414,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
             half_open: TIMEOUT,
             udp: TIMEOUT,
         },
+        on_change: OnChange::default(),
         snat_addresses: [Family::V4, Family::V6].map(plan::snat).to_vec(),
     }
 }
