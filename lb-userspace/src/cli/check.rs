@@ -3,10 +3,7 @@ use std::{path::Path, process::ExitCode};
 use crate::config;
 
 pub fn check(path: &Path) -> anyhow::Result<ExitCode> {
-    let desired = match config::load(path) {
-        Ok(desired) => desired,
-        Err(error) => return Ok(super::config_error(error)),
-    };
+    let desired = config::load(path)?;
     let backends: usize = desired
         .services
         .iter()

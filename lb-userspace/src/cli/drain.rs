@@ -15,10 +15,7 @@ use crate::{
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub fn drain(args: &DrainArgs) -> anyhow::Result<ExitCode> {
-    let socket = match args.order.socket.path() {
-        Ok(socket) => socket,
-        Err(error) => return Ok(super::config_error(error)),
-    };
+    let socket = args.order.socket.path()?;
     let target = &args.order.target;
     order::give(&socket, target, Change::State(AdminState::Drain))?;
     if !args.wait && args.deadline.is_none() {

@@ -154,13 +154,16 @@ impl Cli {
             Verb::Maint(args) => order::order(&args, Change::State(AdminState::Maint)),
             Verb::Weight(args) => order::order(&args.order, Change::Weight(args.weight.0)),
         };
-        match result {
-            Ok(code) => code,
-            Err(error) => {
-                eprintln!("shunt: {error:#}");
-                ExitCode::FAILURE
-            }
+        let error = match result {
+            Ok(code) => return code,
+            Err(error) => error,
+        };
+        if error.is::<LoadError>() {
+            eprintln!("{error:#}");
+            return ExitCode::from(CONFIG_ERROR);
         }
+        eprintln!("shunt: {error:#}");
+        ExitCode::FAILURE
     }
 }
 
@@ -171,10 +174,4 @@ fn wait_for<T>(answer: impl Future<Output = T>) -> anyhow::Result<T> {
         .build()
         .context("starting the async runtime")?;
     Ok(runtime.block_on(answer))
-}
-
-/// Says what is wrong with a configuration.
-fn config_error(error: LoadError) -> ExitCode {
-    eprintln!("{:#}", anyhow::Error::from(error));
-    ExitCode::from(CONFIG_ERROR)
 }

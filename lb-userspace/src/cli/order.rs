@@ -24,11 +24,7 @@ pub fn weight(text: &str) -> Result<Weight, String> {
 }
 
 pub fn order(args: &OrderArgs, change: Change) -> anyhow::Result<ExitCode> {
-    let socket = match args.socket.path() {
-        Ok(socket) => socket,
-        Err(error) => return Ok(super::config_error(error)),
-    };
-    give(&socket, &args.target, change)?;
+    give(&args.socket.path()?, &args.target, change)?;
     Ok(ExitCode::SUCCESS)
 }
 

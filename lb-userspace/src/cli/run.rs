@@ -17,10 +17,7 @@ use crate::{
 };
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let desired = match config::load(&args.config.config) {
-        Ok(desired) => desired,
-        Err(error) => return Ok(super::config_error(error)),
-    };
+    let desired = config::load(&args.config.config)?;
     log::start(args.log_format, &args.log, args.kernel_log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -11,10 +11,7 @@ use crate::{
 };
 
 pub fn show(args: &StatusArgs) -> anyhow::Result<ExitCode> {
-    let socket = match args.socket.path() {
-        Ok(socket) => socket,
-        Err(error) => return Ok(super::config_error(error)),
-    };
+    let socket = args.socket.path()?;
     let status = super::wait_for(api::status(&socket))??;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&status)?);

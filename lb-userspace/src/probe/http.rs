@@ -105,7 +105,7 @@ async fn contains(mut body: Incoming, wanted: &[u8]) -> Result<bool, Failure> {
             return Ok(true);
         }
     }
-    Ok(memmem(&read, wanted))
+    Ok(false)
 }
 
 fn memmem(text: &[u8], wanted: &[u8]) -> bool {

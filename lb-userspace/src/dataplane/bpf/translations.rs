@@ -121,15 +121,19 @@ where
     fn count(&self, limits: Limits, open: &mut BTreeMap<BackendId, u64>) -> anyhow::Result<()> {
         let now = now();
         for (reply, record) in self.returns.all().context("reading translations")? {
-            let other = self.translations.get(&record.forward(reply.protocol));
-            let other = other.filter(|other| record.belongs_to(other, &reply));
-            let client = other.map_or_else(Side::default, |other| other.client);
-            let life = Life::of(client, record.backend);
+            let other = self.other_half(&reply, &record);
+            let life = life(&record, other.as_ref());
             if !life.is_closed() && !life.is_over(reply.protocol, now, limits) {
                 *open.entry(record.id).or_default() += 1;
             }
         }
         Ok(())
+    }
+
+    /// The forward half of the reverse half `record`, which is keyed by `reply`.
+    fn other_half(&self, reply: &Tuple<A>, record: &Return<A>) -> Option<Translation<A>> {
+        let other = self.translations.get(&record.forward(reply.protocol));
+        other.filter(|other| record.belongs_to(other, reply))
     }
 
     /// The way the programs do it: see `lb-ebpf/src/translations.rs`.
@@ -144,16 +148,12 @@ where
 
     fn take_away_locked(&mut self, reply: &Tuple<A>, now: Seen, limits: Limits) -> Option<()> {
         let record = self.returns.get(reply)?;
-        let tuple = record.forward(reply.protocol);
-        let other = self
-            .translations
-            .get(&tuple)
-            .filter(|other| record.belongs_to(other, reply));
+        let other = self.other_half(reply, &record);
         if !is_over(reply, &record, other.as_ref(), now, limits) {
             return None;
         }
         if other.is_some() {
-            self.translations.remove(&tuple);
+            self.translations.remove(&record.forward(reply.protocol));
         }
         self.returns.remove(reply);
         Some(())
@@ -167,6 +167,10 @@ fn is_over<A: Address>(
     now: Seen,
     limits: Limits,
 ) -> bool {
+    life(record, other).is_over(reply.protocol, now, limits)
+}
+
+fn life<A: Address>(record: &Return<A>, other: Option<&Translation<A>>) -> Life {
     let client = other.map_or_else(Side::default, |other| other.client);
-    Life::of(client, record.backend).is_over(reply.protocol, now, limits)
+    Life::of(client, record.backend)
 }
