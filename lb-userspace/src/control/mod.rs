@@ -14,6 +14,7 @@
 //! | [`writer`] | what does the datapath hold, and who changes it? |
 //! | [`probes`] | which backends are being checked? |
 //! | [`hops`] | did routes, neighbours or interfaces change? |
+//! | [`panics`] | are all backends used because too few are healthy? |
 //! | [`shortages`] | has `fullnat` run out of ports or room? |
 //! | [`handle`] | how do other tasks ask? |
 //! | [`status`] | what is there to see? |
@@ -21,6 +22,7 @@
 mod handle;
 mod hops;
 mod ids;
+mod panics;
 mod pools;
 mod probes;
 mod service;
@@ -32,10 +34,7 @@ mod tables;
 mod tests;
 mod writer;
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
@@ -43,12 +42,7 @@ pub use self::{
     handle::{Command, ControlError, Handle},
     state::Unknown,
 };
-use self::{
-    probes::Probes,
-    service::{Family, Member},
-    state::State,
-    writer::Writer,
-};
+use self::{probes::Probes, service::Member, state::State, writer::Writer};
 use crate::{
     api::{OpenFlows, Status},
     dataplane::{Attachments, Dataplane, DataplaneError, Recorded},
@@ -75,7 +69,7 @@ pub struct Controller<D> {
     /// The last walk over the recorded flows, and when it was.
     walk: (Instant, Recorded),
     shortages: shortages::Watch,
-    panicking: BTreeSet<(String, Family)>,
+    panics: panics::Watch,
     orders: Store,
     hooks: Hooks,
     /// Why the last write failed; it is tried again.
@@ -109,7 +103,7 @@ impl<D: Dataplane> Controller<D> {
             attachments,
             walk,
             shortages: shortages::Watch::default(),
-            panicking: BTreeSet::new(),
+            panics: panics::Watch::default(),
             orders,
             hooks,
             error: None,
@@ -232,30 +226,11 @@ impl<D: Dataplane> Controller<D> {
     }
 
     fn write(&mut self, now: Instant) -> Result<(), DataplaneError> {
-        self.tell_panics();
+        self.panics.look(self.state.panicking());
         let target = self.state.target(self.writer.applied(), None, now);
         let result = self.writer.reconcile(&target, now);
         self.note(&result);
         result
-    }
-
-    fn tell_panics(&mut self) {
-        let panicking = self.state.panicking();
-        for (service, family) in panicking.difference(&self.panicking) {
-            tracing::warn!(
-                service,
-                family = family.name(),
-                "fewer backends are healthy than panic_below allows; all are used, healthy or not"
-            );
-        }
-        for (service, family) in self.panicking.difference(&panicking) {
-            tracing::info!(
-                service,
-                family = family.name(),
-                "enough backends are healthy again"
-            );
-        }
-        self.panicking = panicking;
     }
 
     fn note(&mut self, result: &Result<(), DataplaneError>) {
