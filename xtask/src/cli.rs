@@ -74,6 +74,8 @@ pub struct TestOptions {
 
 #[derive(Debug, Subcommand)]
 pub enum Place {
-    /// Only the end-to-end tests, in virtual machines with other kernels; needs no root once qemu is there
+    /// Only the end-to-end tests, in virtual machines with other kernels; needs no root once qemu is there.
+    ///
+    /// A run without filters is built with optimisations, as if by `--release`.
     Vm(vm::Options),
 }

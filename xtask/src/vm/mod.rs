@@ -83,6 +83,16 @@ pub struct Options {
     pub filters: Vec<String>,
 }
 
+impl Options {
+    /// Where KVM does not work all tests take hours, and twice as long if not built with optimisations.
+    fn profile(&self) -> BuildOptions {
+        let all = self.filters.is_empty() && !self.selftest && !self.three && !self.shell;
+        BuildOptions {
+            release: self.build.release || all,
+        }
+    }
+}
+
 /// What setup keeps for machines.
 fn cache() -> PathBuf {
     paths::cache().join("vm")
@@ -112,7 +122,7 @@ pub fn command(options: &Options) -> Result<ExitCode> {
         kernels::ensure(&names, Policy::Install)?
     };
     let _alone = bench::lock()?;
-    let harness = Harness::build(options.build)?;
+    let harness = Harness::build(options.profile())?;
     if options.selftest {
         interrupt::note()?;
         for kernel in kernels {
