@@ -12,6 +12,7 @@
 //! | [`desired`] | what a configuration means |
 //! | [`address`] | which address, and which of its ports? |
 //! | [`statuses`] | which HTTP statuses are good ones? |
+//! | [`trust`] | whose certificates are believed? |
 //! | [`health`] | is a backend healthy? (a state machine without I/O) |
 //! | [`probe`] | did this one check pass? |
 //! | [`operator`] | what was ordered of single backends, beside what the file says? |
@@ -27,6 +28,7 @@
 
 pub mod address;
 pub mod api;
+mod bytes;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -41,3 +43,4 @@ pub mod probe;
 pub mod reconcile;
 pub mod scheduler;
 pub mod statuses;
+pub mod trust;

@@ -11,11 +11,13 @@ use lb_userspace::{
     address::{Listen, Ports},
     config::{self, load},
     desired::{
-        BackendSettings, Check, DaemonSettings, Desired, Forward, HealthSettings, HttpCheck,
-        OnChange, Protocol, Redirect, Scheduler, ServiceSettings, Timeouts, XdpMode,
+        BackendSettings, Check, DaemonSettings, Desired, DnsCheck, Forward, GrpcCheck,
+        HealthSettings, HttpCheck, OnChange, Protocol, Redirect, Scheduler, ServiceSettings,
+        Timeouts, Tls, UdpCheck, XdpMode,
     },
     health::schedule::Intervals,
     statuses::Statuses,
+    trust::Trust,
 };
 
 fn directory() -> PathBuf {
@@ -61,6 +63,7 @@ fn backend(name: &str, address: &str, weight: u16, backup: bool) -> BackendSetti
     BackendSettings {
         name: name.to_owned(),
         address: address.parse().unwrap_or_else(|error| panic!("{error}")),
+        check_address: None,
         weight,
         backup,
     }
@@ -86,6 +89,7 @@ fn the_reference_means_what_it_says() {
                 path: "/health".to_owned(),
                 ..HttpCheck::default()
             }),
+            address: None,
             port: None,
             intervals: Intervals {
                 steady: seconds(2),
@@ -158,6 +162,8 @@ fn the_reference_with_every_key() {
         "snat_addresses",
         "table_size",
         "port",
+        "address",
+        "check_address",
         "host",
         "headers",
         "status",
@@ -184,8 +190,12 @@ fn the_reference_with_every_key() {
         headers: vec![("Authorization".to_owned(), "Bearer secret".to_owned())],
         statuses: Statuses::default(),
         body: Some("ok".to_owned()),
+        tls: None,
     });
     assert_eq!(service.health.check, check);
+    assert_eq!(service.health.address, Some([10, 0, 0, 9].into()));
+    let checked = service.backends[0].check_address;
+    assert_eq!(checked, Some("10.0.0.11:9001".parse().unwrap()));
     let intervals = Intervals {
         steady: seconds(2),
         fast: seconds(1),
@@ -193,6 +203,69 @@ fn the_reference_with_every_key() {
     };
     assert_eq!(service.health.intervals, intervals);
     assert_eq!(service.health.port, Some(8001));
+}
+
+#[test]
+fn the_reference_has_the_keys_of_every_check() {
+    let text = fs::read_to_string(directory().join("shunt.toml")).unwrap();
+    // Where this machine has no authorities, only who believes everything can be read.
+    let text = ["# insecure = false", "# tls = false"]
+        .iter()
+        .fold(text, |text, key| {
+            text.replace(key, &key.replace("false", "true"))
+        });
+    let check = |kind: &str, keys: &[&str]| {
+        let text = text.replace("type = \"http\"\n", &format!("type = \"{kind}\"\n"));
+        let text = match kind {
+            "https" => text,
+            _ => text.replace("\npath = ", "\n# path = "),
+        };
+        let text = keys.iter().fold(text, |text, key| {
+            let comment = format!("\n# {key} = ");
+            assert_eq!(text.matches(&comment).count(), 1, "{key}");
+            text.replace(&comment, &format!("\n{key} = "))
+        });
+        let desired = config::parse("shunt.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        desired.services[0].health.check.clone()
+    };
+
+    let blind = Some(Tls {
+        name: Some("app.example".to_owned()),
+        trust: Trust::everything(),
+    });
+    let found = check("https", &["sni", "insecure"]);
+    assert_eq!(
+        found,
+        Check::Http(HttpCheck {
+            path: "/health".to_owned(),
+            tls: blind.clone(),
+            ..HttpCheck::default()
+        })
+    );
+    let found = check("grpc", &["service", "tls", "sni", "insecure"]);
+    assert_eq!(
+        found,
+        Check::Grpc(GrpcCheck {
+            service: "app.Orders".to_owned(),
+            tls: blind
+        })
+    );
+    let found = check("dns", &["query", "record", "must_resolve"]);
+    let dns = DnsCheck {
+        protocol: Protocol::Tcp,
+        name: ".".parse().unwrap(),
+        record: "NS".parse().unwrap(),
+        must_resolve: false,
+    };
+    assert_eq!(found, Check::Dns(dns));
+    let found = check("udp", &["send", "expect"]);
+    assert_eq!(
+        found,
+        Check::Udp(UdpCheck {
+            send: b"ping".to_vec(),
+            expect: Some(b"pong".to_vec())
+        })
+    );
 }
 
 #[test]

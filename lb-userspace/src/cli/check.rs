@@ -1,5 +1,6 @@
 use std::{path::Path, process::ExitCode};
 
+use super::BLIND;
 use crate::config;
 
 pub fn check(path: &Path) -> anyhow::Result<ExitCode> {
@@ -9,6 +10,9 @@ pub fn check(path: &Path) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|service| service.backends.len())
         .sum();
+    for service in desired.blindly_checked() {
+        eprintln!("warning: {}: service {service}: {BLIND}", path.display());
+    }
     println!(
         "{}: good: {}, {}",
         path.display(),

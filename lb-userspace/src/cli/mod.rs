@@ -24,6 +24,10 @@ use crate::{
 const CONFIG: &str = "/etc/shunt/shunt.toml";
 const SOCKET: &str = "/run/shunt/shunt.sock";
 
+/// What is said of a check with `insecure = true`.
+const BLIND: &str =
+    "insecure = true: whoever answers is taken for the backend, whatever certificate it shows";
+
 const CONFIG_ERROR: u8 = 78;
 
 /// A layer-4 load balancer in XDP

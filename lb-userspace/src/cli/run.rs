@@ -6,7 +6,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{RunArgs, log};
+use super::{BLIND, RunArgs, log};
 use crate::{
     api::Server,
     config,
@@ -60,6 +60,7 @@ async fn serve(args: &RunArgs, desired: Desired) -> anyhow::Result<()> {
     if let Some(http) = desired.daemon.http {
         tracing::warn!(%http, "nothing is served there yet: metrics and the stats page are still to come");
     }
+    warn_of_blind_checks(&desired);
     let controller = Controller::start(desired, dataplane, attachments, commands)?;
     tracing::info!("balancing");
     let stop = signals.until_stop(args.config.config.clone(), control);
@@ -113,5 +114,12 @@ async fn reload(path: PathBuf, control: Handle) {
 
 async fn try_reload(path: &Path, control: &Handle) -> anyhow::Result<()> {
     let desired = config::load(path)?;
+    warn_of_blind_checks(&desired);
     Ok(control.reload(desired).await?)
+}
+
+fn warn_of_blind_checks(desired: &Desired) {
+    for service in desired.blindly_checked() {
+        tracing::warn!(service, "{BLIND}");
+    }
 }

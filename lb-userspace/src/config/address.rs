@@ -13,6 +13,7 @@ use crate::address::{AddressError, Endpoint, Listen};
 pub(super) enum Role {
     Listener,
     Backend,
+    Check,
 }
 
 impl Role {
@@ -21,7 +22,7 @@ impl Role {
             Self::Listener => {
                 r#"an IP address with a port, a range of ports or neither, such as "192.0.2.10:80", "[2001:db8::10]:8000-8099" or "192.0.2.10""#
             }
-            Self::Backend => {
+            Self::Backend | Self::Check => {
                 r#"an IP address with a port or without, such as "10.0.0.11:8001", "[2001:db8:1::11]:8001" or "10.0.0.11""#
             }
         }
@@ -36,6 +37,22 @@ pub(super) fn listen(field: &Field) -> Option<Listen> {
 /// Where a backend can be.
 pub(super) fn backend(field: &Field) -> Option<Endpoint> {
     read(field, Role::Backend)
+}
+
+/// Where one backend is checked.
+pub(super) fn check(field: &Field) -> Option<Endpoint> {
+    read(field, Role::Check)
+}
+
+/// Where all backends of a service are checked, each at its port.
+pub(super) fn checked(field: &Field) -> Option<IpAddr> {
+    let expected = r#"an IP address, such as "10.0.0.9" or "2001:db8::9""#;
+    let text = field.text(expected)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        field.unlike(expected);
+    }
+    address
 }
 
 fn read<T>(field: &Field, role: Role) -> Option<T>
@@ -101,20 +118,23 @@ fn unusable(address: Listen, role: Role) -> Option<Mistake> {
     if ip.is_unspecified() {
         let help = match role {
             Role::Listener => "list each address that clients use",
-            Role::Backend => "write the address that the server can be reached at",
+            Role::Backend | Role::Check => "write the address that the server can be reached at",
         };
         return Some(Mistake::new(found("no particular address"), "one address").help(help));
     }
-    if ip.is_loopback() {
-        let help = match role {
-            Role::Listener => {
-                "clients on other hosts cannot send to it: write an address of the interface"
-            }
-            Role::Backend => {
-                "packets that came in by an interface cannot be sent to it: let the server \
-                 listen on an address of the interface, and write that"
-            }
-        };
+    let no_loopback = match role {
+        Role::Listener => {
+            Some("clients on other hosts cannot send to it: write an address of the interface")
+        }
+        Role::Backend => Some(
+            "packets that came in by an interface cannot be sent to it: let the server \
+             listen on an address of the interface, and write that",
+        ),
+        Role::Check => None,
+    };
+    if ip.is_loopback()
+        && let Some(help) = no_loopback
+    {
         return Some(
             Mistake::new(found("a loopback address"), "an address of a network").help(help),
         );

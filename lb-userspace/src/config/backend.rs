@@ -28,6 +28,8 @@ pub(super) fn read(mut section: Section) -> Option<Backend> {
     let weight = weight.and_then(|field| field.whole(0..=HEAVIEST));
     let backup = section.optional("backup");
     let backup = backup.and_then(|field| field.flag());
+    let check_address = section.optional("check_address");
+    let check_address = check_address.and_then(|field| address::check(&field));
     let field = section.required("address", ADDRESS);
     section.finish();
 
@@ -41,6 +43,7 @@ pub(super) fn read(mut section: Section) -> Option<Backend> {
         settings: BackendSettings {
             name: name.value,
             address: address.value,
+            check_address,
             weight: weight.unwrap_or(WEIGHT),
             backup: backup.unwrap_or(false),
         },

@@ -53,6 +53,10 @@ impl<'a> Section<'a> {
         Some(Field::new(value.get_ref(), place, self.report))
     }
 
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// The key's value; reported if it is not there.
     pub(super) fn required(&mut self, key: &'static str, expected: &str) -> Option<Field<'a>> {
         let field = self.optional(key);

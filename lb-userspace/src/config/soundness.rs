@@ -144,8 +144,10 @@ fn checked_ports(service: &Service, report: &Report) {
         return;
     }
     for backend in &service.backends {
-        let address = backend.settings.address;
-        if address.port.is_none() {
+        let settings = &backend.settings;
+        let checked = settings.check_address.and_then(|address| address.port);
+        let address = settings.address;
+        if checked.or(address.port).is_none() {
             let help = "write which one in [service.health]: port = N; or check nothing there: type = \"none\"";
             let mistake = Mistake::new(format!("{address}, without a port"), "a port to check");
             report.add(&backend.address, mistake.help(help));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::field::Field;
+use super::{field::Field, report::Mistake};
 
 /// Longest name of a service or backend, in bytes.
 const LONGEST_NAME: usize = 128;
@@ -46,6 +46,17 @@ pub(super) fn socket(field: &Field) -> Option<PathBuf> {
 
 pub(super) fn directory(field: &Field) -> Option<PathBuf> {
     path(field, usize::MAX, "an absolute path")
+}
+
+/// `expected`: what it has to be a file of.
+pub(super) fn file(field: &Field, expected: &str) -> Option<PathBuf> {
+    let text = field.text(expected)?;
+    if !text.starts_with('/') || text.contains('\0') {
+        let help = "write its absolute path";
+        field.wrong(Mistake::new(field.found(), expected).help(help));
+        return None;
+    }
+    Some(PathBuf::from(text))
 }
 
 fn path(field: &Field, longest: usize, expected: &str) -> Option<PathBuf> {

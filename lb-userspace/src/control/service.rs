@@ -131,9 +131,12 @@ impl Member {
         if self.health.check == Check::None {
             return None;
         }
-        let address = self.settings.address;
-        let port = self.health.port.or(address.port)?;
-        Some(SocketAddr::new(address.ip, port))
+        let (own, health) = (self.settings.address, &self.health);
+        let (ip, port) = match self.settings.check_address {
+            Some(checked) => (checked.ip, checked.port),
+            None => (health.address.unwrap_or(own.ip), None),
+        };
+        Some(SocketAddr::new(ip, port.or(health.port).or(own.port)?))
     }
 
     pub fn on(&mut self, event: Event, text: String, now: Instant) -> Option<Transition> {

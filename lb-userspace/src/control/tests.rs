@@ -57,6 +57,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
             table_size: Some(1021),
             health: HealthSettings {
                 check: Check::Tcp,
+                address: None,
                 port: None,
                 intervals: Intervals {
                     steady: Duration::from_secs(2),
@@ -73,6 +74,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
                 .map(|(host, &(name, weight, backup))| BackendSettings {
                     name: name.into(),
                     address: format!("10.0.0.{host}:8001").parse().unwrap(),
+                    check_address: None,
                     weight,
                     backup,
                 })

@@ -10,11 +10,11 @@ use hyper::{
     header::{CONNECTION, HOST, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
-use super::Failure;
-use crate::desired::HttpCheck;
+use super::{Failure, tls::Stream};
+use crate::{bytes, desired::HttpCheck};
 
+pub const ALPN: &str = "http/1.1";
 const AGENT: &str = concat!("shunt/", env!("CARGO_PKG_VERSION"));
 /// Bytes that a status and its headers may take.
 const LARGEST_HEAD: usize = 64 * 1024;
@@ -51,7 +51,7 @@ pub fn request(how: &HttpCheck, address: SocketAddr) -> Result<Request<Empty<Byt
 
 /// Asks, and says what was answered. No more of the body is read than is needed to judge it.
 pub async fn ask(
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     request: Request<Empty<Bytes>>,
     how: &HttpCheck,
 ) -> Result<String, Failure> {
@@ -101,30 +101,36 @@ async fn contains(mut body: Incoming, wanted: &[u8]) -> Result<bool, Failure> {
         };
         let left = LARGEST_BODY - read.len();
         read.extend_from_slice(&data[..data.len().min(left)]);
-        if memmem(&read, wanted) {
+        if bytes::contain(&read, wanted) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn memmem(text: &[u8], wanted: &[u8]) -> bool {
-    wanted.is_empty() || text.windows(wanted.len()).any(|window| window == wanted)
+fn failure(error: &hyper::Error) -> Failure {
+    if is_lost(error) {
+        return Failure::Closed;
+    }
+    Failure::NotSpoken {
+        expected: "HTTP",
+        reason: cause(error).to_string(),
+    }
 }
 
-fn failure(error: &hyper::Error) -> Failure {
-    // What ends the connection ends the request: that alone would say no more than "cancelled".
-    let cause = error
-        .source()
-        .and_then(|source| source.downcast_ref::<hyper::Error>())
-        .unwrap_or(error);
-    let lost = cause.is_incomplete_message()
+/// Whether the connection has ended, rather than the protocol been broken.
+pub fn is_lost(error: &hyper::Error) -> bool {
+    let cause = cause(error);
+    cause.is_incomplete_message()
         || cause.is_canceled()
         || cause.is_closed()
-        || cause.source().is_some_and(<dyn Error>::is::<io::Error>);
-    if lost {
-        Failure::Closed
-    } else {
-        Failure::NotHttp(cause.to_string())
-    }
+        || cause.source().is_some_and(<dyn Error>::is::<io::Error>)
+}
+
+/// What ends the connection ends the request: that alone would say no more than "cancelled".
+pub fn cause(error: &hyper::Error) -> &hyper::Error {
+    error
+        .source()
+        .and_then(|source| source.downcast_ref())
+        .unwrap_or(error)
 }

@@ -2,22 +2,28 @@
 //!
 //! [`check`] is cancel-safe: dropped at any point it closes its connection and leaves nothing behind.
 
+mod datagram;
+mod dns;
+mod failure;
+mod grpc;
 mod http;
 pub mod task;
 mod tcp;
+mod tls;
+mod udp;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    io,
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use tokio::time::timeout as bound;
+use tokio::{net::TcpStream, time::timeout as bound};
 
-use crate::{desired::Check, statuses::Statuses};
+pub use self::failure::Failure;
+use crate::desired::{Check, Protocol};
 
 /// A check that passed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,29 +32,6 @@ pub struct Passed {
     pub latency: Duration,
     /// What was seen, in a few words: `connected`, `HTTP 200`.
     pub summary: String,
-}
-
-/// Why a check failed, in words for whoever runs the backend.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    #[error("connection refused")]
-    Refused,
-    #[error("no connection within {0:?}")]
-    NoConnection(Duration),
-    #[error("cannot connect: {0}")]
-    Unreachable(io::Error),
-    #[error("connected, but no answer within {0:?}")]
-    NoAnswer(Duration),
-    #[error("connection closed before an answer")]
-    Closed,
-    #[error("the answer is not HTTP: {0}")]
-    NotHttp(String),
-    #[error("HTTP {found}, expected {expected}")]
-    Status { found: u16, expected: Statuses },
-    #[error("the answer does not contain {0:?}")]
-    Body(String),
-    #[error("cannot ask for `{path}`: {reason}; expected a path such as `/health`")]
-    Request { path: String, reason: String },
 }
 
 /// Checks the backend at `address`. All of it, connect included, takes at most `timeout`.
@@ -67,12 +50,29 @@ pub async fn check(
         }
         Check::Http(how) => {
             let request = http::request(how, address)?;
-            let stream = connect(address, timeout).await?;
-            let left = timeout.saturating_sub(start.elapsed());
-            bound(left, http::ask(stream, request, how))
-                .await
-                .map_err(|_| Failure::NoAnswer(timeout))??
+            let ask = async |stream| {
+                let stream = tls::secure(stream, how.tls.as_ref(), address, http::ALPN).await?;
+                http::ask(stream, request, how).await
+            };
+            connected(address, timeout, ask).await?
         }
+        Check::Grpc(how) => {
+            let ask = async |stream| {
+                let stream = tls::secure(stream, how.tls.as_ref(), address, grpc::ALPN).await?;
+                grpc::ask(stream, how, address).await
+            };
+            connected(address, timeout, ask).await?
+        }
+        Check::Dns(how) if how.protocol == Protocol::Tcp => {
+            connected(address, timeout, async |stream| {
+                dns::ask_stream(stream, how).await
+            })
+            .await?
+        }
+        Check::Dns(how) => bound(timeout, dns::ask(how, address))
+            .await
+            .map_err(|_| Failure::NoReply(timeout))??,
+        Check::Udp(how) => udp::ask(how, address, timeout).await?,
     };
     Ok(Passed {
         latency: start.elapsed(),
@@ -80,7 +80,21 @@ pub async fn check(
     })
 }
 
-async fn connect(address: SocketAddr, timeout: Duration) -> Result<tokio::net::TcpStream, Failure> {
+/// Asks over a connection, in what is then left of the time.
+async fn connected(
+    address: SocketAddr,
+    timeout: Duration,
+    ask: impl AsyncFnOnce(TcpStream) -> Result<String, Failure>,
+) -> Result<String, Failure> {
+    let start = Instant::now();
+    let stream = connect(address, timeout).await?;
+    let left = timeout.saturating_sub(start.elapsed());
+    bound(left, ask(stream))
+        .await
+        .map_err(|_| Failure::NoAnswer(timeout))?
+}
+
+async fn connect(address: SocketAddr, timeout: Duration) -> Result<TcpStream, Failure> {
     bound(timeout, tcp::connect(address))
         .await
         .map_err(|_| Failure::NoConnection(timeout))?

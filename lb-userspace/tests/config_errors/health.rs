@@ -8,25 +8,20 @@ fn each_says_where_and_what() {
         (
             "an unknown key of the check",
             &[(r#"path = "/health""#, r#"paht = "/health""#)],
-            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of body, down_interval, fall, fast_interval, headers, host, initial, interval, path, port, rise, status, timeout, type
+            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of address, body, down_interval, fall, fast_interval, headers, host, initial, interval, path, port, rise, status, timeout, type
   help: did you mean `path`?",
-        ),
-        (
-            "a check to come",
-            &[(r#"type = "http""#, r#"type = "grpc""#)],
-            r#"shunt.toml:9:8: service[web].health.type: found "grpc", which is not supported yet, expected "tcp", "http" or "none""#,
         ),
         (
             "an unknown check",
             &[(r#"type = "http""#, r#"type = "htttp""#)],
-            r#"shunt.toml:9:8: service[web].health.type: found "htttp", expected "tcp", "http" or "none"
+            r#"shunt.toml:9:8: service[web].health.type: found "htttp", expected "tcp", "http", "https", "grpc", "dns", "udp" or "none"
   help: did you mean "http"?"#,
         ),
         (
             "a path with a tcp check",
             &[(r#"type = "http""#, r#"type = "tcp""#)],
             r#"shunt.toml:10:8: service[web].health.path: found "/health", expected no such key with type = "tcp"
-  help: remove the key, or write type = "http""#,
+  help: remove the key, or write type = "http" or "https""#,
         ),
         (
             "an interval with no check",
@@ -36,7 +31,7 @@ fn each_says_where_and_what() {
 health.interval = "1s""#,
             )],
             r#"shunt.toml:25:19: service[dns].health.interval: found "1s", expected no such key with type = "none", the default of a UDP service
-  help: remove the key, or write type = "tcp" or "http""#,
+  help: remove the key, or write type = "tcp", "http", "https", "grpc", "dns" or "udp""#,
         ),
         (
             "an unknown initial state",
@@ -105,7 +100,7 @@ health.interval = "1s""#,
 health.port = 53"#,
             )],
             r#"shunt.toml:25:15: service[dns].health.port: found 53, expected no such key with type = "none", the default of a UDP service
-  help: remove the key, or write type = "tcp" or "http""#,
+  help: remove the key, or write type = "tcp", "http", "https", "grpc", "dns" or "udp""#,
         ),
         (
             "a backend without a port, and a check",
@@ -123,5 +118,121 @@ health.port = 53"#,
             &[(r#"path = "/health""#, "fall = 2.5")],
             "shunt.toml:10:8: service[web].health.fall: found 2.5, expected a whole number from 1 to 1000",
         ),
+        (
+            "an address that is none",
+            &[(r#"path = "/health""#, r#"address = "10.0.0.9:80""#)],
+            r#"shunt.toml:10:11: service[web].health.address: found "10.0.0.9:80", expected an IP address, such as "10.0.0.9" or "2001:db8::9""#,
+        ),
+        (
+            "an address to check that is no particular one",
+            &[(
+                r#"name = "api1""#,
+                r#"name = "api1"
+check_address = "0.0.0.0:80""#,
+            )],
+            r#"shunt.toml:14:17: service[web].backend[api1].check_address: found 0.0.0.0:80, no particular address, expected one address
+  help: write the address that the server can be reached at"#,
+        ),
     ]);
+}
+
+#[test]
+fn keys_of_encrypted_checks() {
+    says(&[
+        (
+            "a name without encryption",
+            &[(r#"path = "/health""#, r#"sni = "app.example""#)],
+            r#"shunt.toml:10:7: service[web].health.sni: found "app.example", expected no such key with type = "http"
+  help: remove the key, or write type = "https" or "grpc""#,
+        ),
+        (
+            "a name that cannot be asked for",
+            &[
+                (r#"type = "http""#, r#"type = "https""#),
+                (r#"path = "/health""#, "insecure = true\nsni = \"10.0.0.1\""),
+            ],
+            r#"shunt.toml:11:7: service[web].health.sni: found "10.0.0.1", expected a server's name, such as "app.example""#,
+        ),
+        (
+            "a file that is not there",
+            &[
+                (r#"type = "http""#, r#"type = "https""#),
+                (r#"path = "/health""#, r#"ca_file = "/no/ca.pem""#),
+            ],
+            r#"shunt.toml:10:11: service[web].health.ca_file: found "/no/ca.pem", expected a file with CA certificates in PEM
+  help: it cannot be read: No such file or directory (os error 2)"#,
+        ),
+        (
+            "a file without certificates",
+            &[
+                (r#"type = "http""#, r#"type = "https""#),
+                (r#"path = "/health""#, r#"ca_file = "/dev/null""#),
+            ],
+            r#"shunt.toml:10:11: service[web].health.ca_file: found "/dev/null", expected a file with CA certificates in PEM
+  help: no certificate in it"#,
+        ),
+        (
+            "a relative file",
+            &[
+                (r#"type = "http""#, r#"type = "https""#),
+                (r#"path = "/health""#, r#"ca_file = "ca.pem""#),
+            ],
+            r#"shunt.toml:10:11: service[web].health.ca_file: found "ca.pem", expected a file with CA certificates in PEM
+  help: write its absolute path"#,
+        ),
+        (
+            "authorities, and no look at them",
+            &[
+                (r#"type = "http""#, r#"type = "https""#),
+                (
+                    r#"path = "/health""#,
+                    "ca_file = \"/dev/null\"\ninsecure = true",
+                ),
+            ],
+            r"shunt.toml:11:12: service[web].health.insecure: found true, expected no such key next to `ca_file`
+  help: remove one of the two",
+        ),
+        (
+            "an authority of gRPC in the clear",
+            &[
+                (r#"type = "http""#, r#"type = "grpc""#),
+                (r#"path = "/health""#, r#"ca_file = "/dev/null""#),
+            ],
+            r#"shunt.toml:10:11: service[web].health.ca_file: found "/dev/null", expected no such key without tls = true
+  help: remove the key, or write tls = true"#,
+        ),
+    ]);
+}
+
+#[test]
+fn keys_of_checks_by_datagrams() {
+    let udp = |key: &str| format!("protocol = \"udp\"\nhealth.type = \"udp\"\nhealth.{key}");
+    let dns = |key: &str| format!("protocol = \"udp\"\nhealth.type = \"dns\"\nhealth.{key}");
+    let rows = [
+        (
+            udp("send_binary = \"abc\""),
+            r#"shunt.toml:26:22: service[dns].health.send_binary: found "abc", expected pairs of hexadecimal digits, such as "1b00ff"
+  help: Odd number of digits"#,
+        ),
+        (
+            udp("send = \"a\"\nhealth.send_binary = \"00\""),
+            r#"shunt.toml:27:22: service[dns].health.send_binary: found "00", expected no such key next to `send`
+  help: remove one of the two"#,
+        ),
+        (
+            udp(&format!("send = \"{}\"", "a".repeat(1201))),
+            r#"shunt.toml:26:15: service[dns].health.send: found "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…", expected at most 1200 bytes"#,
+        ),
+        (
+            dns("query = \"a..b\""),
+            r#"shunt.toml:26:16: service[dns].health.query: found "a..b", expected a domain name, such as "example.com""#,
+        ),
+        (
+            dns("record = \"X\""),
+            r#"shunt.toml:26:17: service[dns].health.record: found "X", expected a type of record, such as "A", "AAAA" or "NS""#,
+        ),
+    ];
+    for (keys, message) in rows {
+        says(&[("datagrams", &[(r#"protocol = "udp""#, &keys)], message)]);
+    }
 }

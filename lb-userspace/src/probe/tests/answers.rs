@@ -192,7 +192,7 @@ async fn ask_after(server: impl AsyncFnOnce(TcpStream) -> Option<TcpStream>) -> 
         ..HttpCheck::default()
     };
     let request = protocol::request(&how, address).expect("a request");
-    protocol::ask(client, request, &how)
+    protocol::ask(Box::new(client), request, &how)
         .await
         .expect_err("a failure")
 }

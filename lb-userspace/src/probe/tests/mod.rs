@@ -2,7 +2,10 @@
 
 mod answers;
 mod connections;
+mod datagrams;
+mod grpc;
 mod tasks;
+mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -24,6 +24,7 @@ fn subject(address: SocketAddr, check: Check, interval: Duration) -> Subject {
         address,
         health: HealthSettings {
             check,
+            address: None,
             port: None,
             intervals: Intervals {
                 steady: interval,

@@ -1,5 +1,7 @@
 //! What a configuration means: checked, defaulted, ready to act on. `config` makes it, nothing else does.
 
+mod health;
+
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -9,17 +11,24 @@ use std::{
 use hyper::Uri;
 pub use lb_common::backend::Forward;
 
-use crate::{
-    address::{Endpoint, Listen},
-    health::schedule::Intervals,
-    statuses::Statuses,
-};
+pub use self::health::{Check, DnsCheck, GrpcCheck, HealthSettings, HttpCheck, Tls, UdpCheck};
+use crate::address::{Endpoint, Listen};
 
 /// The whole of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
     pub daemon: DaemonSettings,
     pub services: Vec<ServiceSettings>,
+}
+
+impl Desired {
+    /// Names of services whose checks take anybody for a backend.
+    pub fn blindly_checked(&self) -> impl Iterator<Item = &str> {
+        let services = self.services.iter();
+        services
+            .filter(|service| service.health.check.is_blind())
+            .map(|service| service.name.as_str())
+    }
 }
 
 /// `[daemon]`. None of it changes on reload.
@@ -156,46 +165,9 @@ pub struct BackendSettings {
     pub name: String,
     /// Without a port the client's destination port is kept.
     pub address: Endpoint,
+    /// Where it is checked; `None`: as the service says.
+    pub check_address: Option<Endpoint>,
     /// 0..=256; 0 takes no new flows.
     pub weight: u16,
     pub backup: bool,
-}
-
-/// `[service.health]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HealthSettings {
-    pub check: Check,
-    /// The port that is checked; `None`: the backend's own. Never `None` where one without a port is checked.
-    pub port: Option<u16>,
-    pub intervals: Intervals,
-    pub timeout: Duration,
-    /// Passes in a row that make a backend healthy again; the very first pass is enough.
-    pub rise: u32,
-    /// Failures in a row that make it unhealthy.
-    pub fall: u32,
-    /// Whether a new backend counts as healthy until its checks say otherwise.
-    pub starts_up: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Check {
-    /// Always healthy.
-    None,
-    /// A connection is accepted.
-    Tcp,
-    /// A `GET` is answered as it should be.
-    Http(HttpCheck),
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HttpCheck {
-    /// Begins with a slash.
-    pub path: String,
-    /// What the `Host` header says; `None`: the address that is checked.
-    pub host: Option<String>,
-    /// Names and values.
-    pub headers: Vec<(String, String)>,
-    pub statuses: Statuses,
-    /// What the body has to contain.
-    pub body: Option<String>,
 }
