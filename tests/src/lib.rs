@@ -6,7 +6,7 @@
 //! | [`topology`] | which hosts are there, and how are they wired? |
 //! | [`process`], [`wait`] | how does a child run, and how long do we wait for it? |
 //! | [`config`], [`daemon`] | how is the daemon told what to do, started, asked and stopped? |
-//! | [`app`], [`server`] | who answers? |
+//! | [`app`], [`nginx`], [`server`] | who answers? |
 //! | [`client`] | who asks, and what came of it? |
 //! | [`tap`] | what passes a host's interfaces? |
 //! | [`scratch`], [`stale`] | where do files go, and who removes what a killed run left? |
@@ -24,6 +24,7 @@ pub mod guest;
 pub mod load;
 pub mod needs;
 pub mod netns;
+pub mod nginx;
 pub mod process;
 pub mod scratch;
 pub mod server;

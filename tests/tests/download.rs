@@ -2,9 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
-    fs::{File, Permissions},
+    fs::File,
     io::{BufWriter, Write as _},
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     time::Duration,
 };
@@ -107,13 +106,11 @@ fn are_large(frames: u64) {
 fn arrives_whole(topology: &Topology, family: Family, bytes: u64, options: &str) -> Value {
     let shape = topology.shape;
     let scratch = Scratch::new("download").unwrap();
-    // nginx's workers are not root.
-    std::fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).unwrap();
     write_file(&scratch.join("file"), bytes);
     let _servers: Vec<Process> = topology
         .backends
         .iter()
-        .map(|backend| nginx(backend, scratch.path()))
+        .map(|backend| nginx(backend, &scratch))
         .collect();
     let service = topology
         .service("files", Protocol::Tcp, family, PORT)
@@ -169,23 +166,12 @@ fn write_file(path: &Path, bytes: u64) {
     file.flush().unwrap();
 }
 
-fn nginx(backend: &BackendHost, scratch: &Path) -> Process {
-    let name = &backend.name;
+fn nginx(backend: &BackendHost, scratch: &Scratch) -> Process {
     let listen: String = backend
         .addresses()
         .iter()
         .map(|address| format!("listen {address};\n"))
         .collect();
-    let text = format!(
-        "daemon off;\npid {root}/{name}.pid;\nerror_log stderr;\nevents {{}}\n\
-         http {{\naccess_log off;\nclient_body_temp_path {root}/{name}-body;\nproxy_temp_path {root}/{name}-proxy;\n\
-         fastcgi_temp_path {root}/{name}-fastcgi;\nuwsgi_temp_path {root}/{name}-uwsgi;\nscgi_temp_path {root}/{name}-scgi;\n\
-         sendfile on;\nserver {{\n{listen}root {root};\n}}\n}}\n",
-        root = scratch.display()
-    );
-    let path = scratch.join(format!("{name}.conf"));
-    std::fs::write(&path, text).unwrap();
-    let mut command = backend.netns.command("nginx");
-    command.arg("-c").arg(&path);
-    Process::spawn(&format!("nginx-{name}"), command, scratch).unwrap()
+    let server = format!("{listen}root {};", scratch.path().display());
+    shunt_tests::nginx::start(&backend.netns, &backend.name, &server, scratch).unwrap()
 }

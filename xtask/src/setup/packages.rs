@@ -19,6 +19,7 @@ use crate::{paths, process};
 const TOOLS: &[(&str, &str)] = &[
     ("bpftool", "bpftool"),
     ("curl", "curl"),
+    ("dnsmasq", "dnsmasq-base"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("nginx", "nginx-light"),

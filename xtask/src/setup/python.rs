@@ -90,7 +90,8 @@ fn create(python: &Path, requirements: &Path, wanted: &str) -> Result<()> {
             .arg(requirements),
     )?;
     process::quietly(
-        Command::new(environment.join("bin/python")).args(["-c", "import fastapi, uvicorn"]),
+        Command::new(environment.join("bin/python"))
+            .args(["-c", "import fastapi, grpc_health, uvicorn"]),
     )?;
     fs::write(stamp(), wanted).with_context(|| format!("cannot write {}", stamp().display()))
 }

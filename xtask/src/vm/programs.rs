@@ -16,6 +16,7 @@ const NEEDED: &[&str] = &[
     "bpftool",
     "cat",
     "curl",
+    "dnsmasq",
     "ethtool",
     "ip",
     "kill",
