@@ -51,6 +51,18 @@ pub fn write<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>, control: &C
     is_new
 }
 
+/// Notes that the client has sent a FIN.
+#[inline(always)]
+pub fn note_goodbye<A: Family>(reply: &Tuple<A>, control: &Control) {
+    let spot = Spot::of(control.seed, reply);
+    let Some(heads) = A::reverse_half_heads().get_ptr_mut(spot.bucket) else {
+        return;
+    };
+    if let Some((way, head)) = spot.find(|way| read(heads, way)) {
+        store(heads, way, Spot::closed_by_client(head));
+    }
+}
+
 #[inline(always)]
 pub fn remove<A: Family>(found: &Found<A>) {
     if let Some(heads) = A::reverse_half_heads().get_ptr_mut(found.bucket) {

@@ -75,7 +75,7 @@ pub fn expect<A: Family>(
     }
     let reply = reply(tuple, backend);
     if let Some(closing) = closing {
-        close(&reply, closing);
+        close(&reply, closing, control);
         return;
     }
     let record = ReverseRecord {
@@ -119,11 +119,13 @@ fn is_renewed<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>) -> bool {
 }
 
 #[inline(always)]
-fn close<A: Family>(reply: &Tuple<A>, closing: Closing) {
+fn close<A: Family>(reply: &Tuple<A>, closing: Closing, control: &Control) {
     if let Some(known) = A::reverse().get_ptr_mut(reply) {
         // SAFETY: a live element of a preallocated map. The other side's packet may set its own bit at the same
         // time and one of them be lost, which only keeps the entry for longer.
         unsafe { (*known).note(closing) };
+    } else if matches!(closing, Closing::Client) {
+        half_open::note_goodbye(reply, control);
     }
 }
 
@@ -211,7 +213,7 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
     if headers.resets() {
         half_open::remove(&half);
     } else if !headers.fragment.is_later() {
-        promote(tuple, &half, now);
+        promote(tuple, &half, headers.closing(Closing::Backend), now);
     }
     Some(half.record)
 }
@@ -252,11 +254,14 @@ fn accepted<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRec
 }
 
 #[inline(always)]
-fn promote<A: Family>(tuple: &Tuple<A>, half: &Found<A>, now: Seen) {
-    let record = ReverseRecord {
+fn promote<A: Family>(tuple: &Tuple<A>, half: &Found<A>, closing: Option<Closing>, now: Seen) {
+    let mut record = ReverseRecord {
         seen: now,
         ..half.record
     };
+    if let Some(closing) = closing {
+        record.note(closing);
+    }
     // In this order, so that a packet between the two finds it.
     if A::reverse().insert(tuple, record, 0).is_err() {
         stats::event(Event::FlowLost);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{
+    collections::BTreeSet,
     env,
     time::{Duration, Instant},
 };
@@ -11,6 +12,7 @@ use shunt_tests::{
     Family, Protocol,
     client::{
         Client,
+        session::Session,
         traffic::{Question, Traffic, summary},
     },
     config::{Backend, Config, Service},
@@ -155,6 +157,74 @@ fn backups_serve_while_primaries_cannot_and_stand_down() {
         .unwrap();
     assert_eq!(ask(), [("b2".to_owned(), 100)].into());
     drop(spare);
+}
+
+#[test]
+fn as_many_backups_serve_as_primaries_are_missing() {
+    let topology = Topology::new(Shape::Local, 6).unwrap();
+    let mut service = service(&topology, Family::V4).options("min_active = 4");
+    for backup in &mut service.backends[4..] {
+        backup.backup = true;
+    }
+    let config = Config::new(topology.interfaces()).service(service);
+    let mut servers = topology.serve(Protocol::Tcp).unwrap();
+    let mut daemon = Daemon::start(&topology.lb, &config).unwrap();
+    let client = Client::new(&topology.client);
+    let answer = || {
+        let asked = client.spread(Protocol::Tcp, vip(Family::V4, PORT), 200, 2);
+        asked
+            .unwrap()
+            .all()
+            .unwrap()
+            .into_keys()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(answer(), ["b1", "b2", "b3", "b4"]);
+    // Each opens its sessions by itself, so that those of the dead can be left out.
+    let sessions = || {
+        let mut sessions: Vec<Session> = (0..60)
+            .map(|_| client.session(vip(Family::V4, PORT)).unwrap())
+            .collect();
+        sessions.retain(|session| !["b1", "b2"].contains(&session.name()));
+        sessions
+    };
+    let mut healthy = sessions();
+    assert!(healthy.len() > 10, "{}", healthy.len());
+
+    servers.drain(..2);
+    daemon
+        .wait_status("both backups are promoted", PATIENCE, |status| {
+            ["b3", "b4", "b5", "b6"]
+                .iter()
+                .all(|name| is_active(status, name))
+                && ["b1", "b2"].iter().all(|name| is(status, name, "down"))
+        })
+        .unwrap();
+    assert_eq!(answer(), ["b3", "b4", "b5", "b6"]);
+    healthy.extend(sessions());
+
+    let _first = topology.backends[0].serve(Protocol::Tcp).unwrap();
+    daemon
+        .wait_status("the second backup stands down", PATIENCE, |status| {
+            is_active(status, "b1") && is_active(status, "b5") && !is_active(status, "b6")
+        })
+        .unwrap();
+    let _second = topology.backends[1].serve(Protocol::Tcp).unwrap();
+    daemon
+        .wait_status("the first backup stands down", PATIENCE, |status| {
+            is_active(status, "b2") && !is_active(status, "b5") && !is_active(status, "b6")
+        })
+        .unwrap();
+    assert_eq!(answer(), ["b1", "b2", "b3", "b4"]);
+    // Also those of the backups, which are as healthy as ever.
+    let holders: BTreeSet<&str> = healthy.iter().map(Session::name).collect();
+    assert!(
+        holders.contains("b5") && holders.contains("b6"),
+        "{holders:?}"
+    );
+    for session in &mut healthy {
+        session.ping().unwrap();
+    }
 }
 
 #[test]

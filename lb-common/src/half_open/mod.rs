@@ -13,7 +13,7 @@ mod tests;
 use crate::{
     address::Address,
     backend::BackendId,
-    flow::{ReverseRecord, Ticks, Tuple},
+    flow::{Closing, ReverseRecord, Ticks, Tuple},
     hash,
     layout::REVERSE_HALF_CAPACITY,
     map_type,
@@ -26,6 +26,8 @@ pub const BUCKETS: u32 = REVERSE_HALF_CAPACITY / WAYS;
 
 /// Set in the tag of every place that is in use.
 const OCCUPIED: u32 = 1 << 31;
+/// Set beside a tag once the client has sent a FIN: it may say goodbye before the backend has said a word.
+const CLIENT_CLOSED: u32 = 1 << 30;
 /// By so much the clocks of two CPUs may differ: 1.07 s. They are read once a jiffy.
 const SLACK: u32 = 1 << 8;
 
@@ -91,13 +93,19 @@ impl Spot {
 
     #[inline(always)]
     const fn tag(&self) -> u32 {
-        self.ends as u32 | OCCUPIED
+        self.ends as u32 & !CLIENT_CLOSED | OCCUPIED
     }
 
-    /// Whether a head was written for the flow; another's looks so once in 2^31.
+    /// Whether a head was written for the flow; another's looks so once in 2^30.
     #[inline(always)]
     pub const fn is_head_of(&self, head: u64) -> bool {
-        (head >> 32) as u32 == self.tag()
+        (head >> 32) as u32 & !CLIENT_CLOSED == self.tag()
+    }
+
+    /// The head of an entry whose client has sent a FIN.
+    #[inline(always)]
+    pub const fn closed_by_client(head: u64) -> u64 {
+        head | (CLIENT_CLOSED as u64) << 32
     }
 
     /// The head of an entry that is written now.
@@ -196,10 +204,15 @@ impl Spot {
         if self.digest(vip, vip_port, backend) != (last >> 16) as u16 {
             return None;
         }
+        let is_closing = (head >> 32) as u32 & CLIENT_CLOSED != 0;
         Some(ReverseRecord {
             vip,
             vip_port,
-            closing: 0,
+            closing: if is_closing {
+                Closing::Client as u16
+            } else {
+                0
+            },
             backend,
             seen: now.before(age(head, now).saturating_sub(SLACK)).seen(),
         })

@@ -50,6 +50,13 @@ impl<A: Address> Table<A> {
         spot.read(head, reply, Ticks::at(nanoseconds), |i| entry[i])
     }
 
+    fn client_closes(&mut self, reply: &Tuple<A>) {
+        let spot = Spot::of(SEED, reply);
+        let heads = &mut self.heads[spot.bucket as usize].words;
+        let (way, head) = spot.find(|way| heads[way as usize]).unwrap();
+        heads[way as usize] = Spot::closed_by_client(head);
+    }
+
     fn entry(&mut self, reply: &Tuple<A>) -> &mut HalfOpen<A> {
         let spot = Spot::of(SEED, reply);
         let heads = self.heads[spot.bucket as usize].words;
@@ -129,6 +136,20 @@ fn what_was_written_last_is_read_in_both_families() {
 }
 
 /// Flows of one bucket.
+#[test]
+fn a_client_that_says_goodbye_early_is_remembered_until_it_begins_anew() {
+    let mut table = Table::new();
+    let (reply, record) = (v4(1), record(9, 80, SECOND));
+    table.write(&reply, &record, SECOND);
+    assert_eq!(table.read(&reply, SECOND).unwrap().closing, 0);
+    table.client_closes(&reply);
+    table.client_closes(&reply);
+    let closing = table.read(&reply, SECOND).unwrap().closing;
+    assert_eq!(closing, Closing::Client as u16);
+    table.write(&reply, &record, 2 * SECOND);
+    assert_eq!(table.read(&reply, 2 * SECOND).unwrap().closing, 0);
+}
+
 fn neighbours() -> impl Iterator<Item = Tuple<V4>> {
     let bucket = Spot::of(SEED, &v4(0)).bucket;
     (0..1 << 22)

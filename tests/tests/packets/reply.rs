@@ -215,6 +215,29 @@ fn untouched_connections(kind: Kind) -> Vec<Case> {
         )
         .with(&[]),
         Case::new(
+            "to a direct connection by the ports of one that its client ended before anything was said",
+            [
+                opened(kind),
+                answered(kind, SYN | ACK),
+                said(kind, FIN | ACK),
+                answered(kind, FIN | ACK),
+                direct(kind, SYN),
+            ],
+            &packet.clone().flags(ACK),
+        )
+        .with(&[]),
+        Case::new(
+            "to a direct connection by the ports of one that its backend ended at once",
+            [
+                opened(kind),
+                answered(kind, FIN | ACK),
+                said(kind, FIN | ACK),
+                direct(kind, SYN),
+            ],
+            &packet.clone().flags(ACK),
+        )
+        .with(&[]),
+        Case::new(
             "to a direct connection by the ports of one that was reset",
             [old.as_slice(), &[said(kind, RST), direct(kind, SYN)]].concat(),
             &packet.clone().flags(ACK),

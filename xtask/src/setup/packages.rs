@@ -30,6 +30,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("tcpdump", "tcpdump"),
     ("tracepath", "iputils-tracepath"),
     ("traceroute", "traceroute"),
+    ("wrk", "wrk"),
 ];
 
 pub fn step(_scope: Scope, policy: Policy) -> Result<()> {
