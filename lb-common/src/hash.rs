@@ -12,11 +12,27 @@ pub const fn mix(mut word: u32) -> u32 {
     word ^ (word >> 16)
 }
 
-/// Hashes the client's end of a flow to a service, for choosing its slot. The same on every node with the
-/// same `seed`. The VIP side is not hashed but for its port: a service's VIPs share one table.
-#[inline(always)]
-pub fn flow<A: Address>(seed: u32, client: A, client_port: u16, vip_port: u16) -> u32 {
-    mix(mix(client.fold() ^ seed).wrapping_add(u32::from(client_port) << 16 | u32::from(vip_port)))
+/// Of the client's end of a flow to a service, for choosing its slot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Hashes {
+    /// Of the client's address alone.
+    pub client: u32,
+    /// Of its port and the VIP's, too.
+    pub flow: u32,
+}
+
+impl Hashes {
+    /// The same on every node with the same `seed`. The VIP side is not hashed but for its port: a service's VIPs share one
+    /// table.
+    #[inline(always)]
+    pub fn of<A: Address>(seed: u32, client: A, client_port: u16, vip_port: u16) -> Self {
+        let client = mix(client.fold() ^ seed);
+        let ports = u32::from(client_port) << 16 | u32::from(vip_port);
+        Self {
+            client,
+            flow: mix(client.wrapping_add(ports)),
+        }
+    }
 }
 
 /// Scales a hash to `0..size` (Lemire, "Fast random integer generation in an interval", 2019).
@@ -71,8 +87,8 @@ mod tests {
             for i in 0..FLOWS {
                 let client = (0x0a00_0000 + i / 1000).to_be();
                 let port = (30_000 + (i % 1000) as u16).to_be();
-                let hash = flow::<u32>(seed, client, port, 80_u16.to_be());
-                counts[scale(hash, SLOTS as u32) as usize] += 1;
+                let hashes = Hashes::of::<u32>(seed, client, port, 80_u16.to_be());
+                counts[scale(hashes.flow, SLOTS as u32) as usize] += 1;
             }
             let expected = f64::from(FLOWS) / SLOTS as f64;
             let chi2: f64 = counts
@@ -80,6 +96,29 @@ mod tests {
                 .map(|&c| (f64::from(c) - expected).powi(2) / expected)
                 .sum();
             // 63 degrees of freedom: 0.1 % of random tables exceed 103.
+            assert!(chi2 < 103.0, "seed {seed}: chi² {chi2}");
+        }
+    }
+
+    #[test]
+    fn sequential_clients_spread_evenly_by_their_addresses_alone() {
+        const SLOTS: usize = 64;
+        const CLIENTS: u32 = 64_000;
+        for seed in [0, 7, 0xdead_beef] {
+            let mut counts = [0_u32; SLOTS];
+            for i in 0..CLIENTS {
+                let hashes = Hashes::of::<u32>(seed, (0x0a00_0000 + i).to_be(), i as u16, 80);
+                let again = Hashes::of::<u32>(seed, (0x0a00_0000 + i).to_be(), !i as u16, 80);
+                assert_eq!(hashes.client, again.client);
+                assert_ne!(hashes.flow, again.flow);
+                counts[scale(hashes.client, SLOTS as u32) as usize] += 1;
+            }
+            let expected = f64::from(CLIENTS) / SLOTS as f64;
+            let chi2: f64 = counts
+                .iter()
+                .map(|&c| (f64::from(c) - expected).powi(2) / expected)
+                .sum();
+            // As above.
             assert!(chi2 < 103.0, "seed {seed}: chi² {chi2}");
         }
     }

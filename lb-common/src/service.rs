@@ -5,7 +5,12 @@
 //! entry stands in the first of the [`PROBES`] places from its hash on that was free; the daemon leaves out nothing,
 //! because it chooses a seed for which every entry finds such a place. A lookup ends at an empty place.
 
-use crate::{address::Address, hash, map_type, translation::Limits};
+use crate::{
+    address::Address,
+    hash::{self, Hashes},
+    map_type,
+    translation::Limits,
+};
 
 /// Consecutive places that a lookup reads at most.
 pub const PROBES: u32 = 4;
@@ -51,28 +56,57 @@ pub fn place<A: Address>(seed: u32, vip: A, port: u16, protocol: u8) -> u32 {
     hash::endpoint(seed, vip, port, protocol) & (PLACES - 1)
 }
 
-/// Where a pool's slots are. One 64-bit word, so that a table is switched by one store.
-#[repr(C, align(8))]
+/// What of a flow says which slot is its own.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum IndexedBy {
+    #[default]
+    Flow,
+    /// The client's address alone.
+    Client,
+}
+
+/// Where a pool's slots are. In maps it is one 64-bit word, so that a table is switched by one store.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct PoolEntry {
     /// Index of the first slot.
     pub base: u32,
-    /// Number of slots; 0: no such pool.
+    /// Number of slots, less than 2^24; 0: no such pool.
     pub size: u32,
+    pub by: IndexedBy,
 }
 
-map_type!(PoolEntry, size = 8, align = 8);
+const BY_CLIENT: u64 = 1 << 56;
 
 impl PoolEntry {
     pub const fn to_word(self) -> u64 {
-        (self.size as u64) << 32 | self.base as u64
+        let by = match self.by {
+            IndexedBy::Flow => 0,
+            IndexedBy::Client => BY_CLIENT,
+        };
+        by | (self.size as u64) << 32 | self.base as u64
     }
 
+    #[inline(always)]
     pub const fn from_word(word: u64) -> Self {
         Self {
             base: word as u32,
-            size: (word >> 32) as u32,
+            size: (word >> 32) as u32 & 0x00ff_ffff,
+            by: if word & BY_CLIENT == 0 {
+                IndexedBy::Flow
+            } else {
+                IndexedBy::Client
+            },
         }
+    }
+
+    /// The slot of a flow, counted from the first.
+    #[inline(always)]
+    pub const fn slot(&self, hashes: Hashes) -> u32 {
+        let hash = match self.by {
+            IndexedBy::Flow => hashes.flow,
+            IndexedBy::Client => hashes.client,
+        };
+        hash::scale(hash, self.size)
     }
 }
 
@@ -150,6 +184,19 @@ pub const fn has_whole_addresses(word: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pool_is_one_word() {
+        for by in [IndexedBy::Flow, IndexedBy::Client] {
+            let entry = PoolEntry {
+                base: u32::MAX,
+                size: (1 << 24) - 1,
+                by,
+            };
+            assert_eq!(PoolEntry::from_word(entry.to_word()), entry);
+        }
+        assert_eq!(PoolEntry::from_word(0), PoolEntry::default());
+    }
 
     #[test]
     fn the_word_of_a_half_is_taken_apart_as_it_was_made() {

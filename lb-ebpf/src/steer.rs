@@ -4,7 +4,7 @@ use lb_common::{
     backend::{Backend, BackendId},
     filter,
     flow::{FlowRecord, Tuple},
-    hash,
+    hash::Hashes,
     packet::Headers,
     service::{self, Control, PROBES, PoolEntry},
     slot::{Reason, Slot},
@@ -60,8 +60,7 @@ fn listener<A: Family>(tuple: &Tuple<A>, port: u16, in_use: u64) -> Option<u32> 
 /// Where a packet stands in its pool's table.
 pub struct Place {
     pub slot: Slot,
-    /// Of the flow.
-    pub hash: u32,
+    pub hashes: Hashes,
 }
 
 /// `None` where there is no table.
@@ -69,14 +68,14 @@ pub struct Place {
 pub fn place<A: Family>(headers: &Headers<A>, pool: u32, control: &Control) -> Option<Place> {
     let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
     let tuple = &headers.tuple;
-    let hash = hash::flow(
+    let hashes = Hashes::of(
         control.seed,
         tuple.source,
         tuple.source_port,
         tuple.destination_port,
     );
-    let slot = slot_of(table, hash)?;
-    Some(Place { slot, hash })
+    let slot = slot_of(table, hashes)?;
+    Some(Place { slot, hashes })
 }
 
 /// The backend that takes a packet.
@@ -90,9 +89,14 @@ pub struct Chosen {
 /// `None` where nobody takes the packet.
 #[inline(always)]
 pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, place: &Place) -> Option<Chosen> {
-    let Place { slot, hash } = *place;
+    let Place { slot, hashes } = *place;
     let tuple = &headers.tuple;
-    let former = || slot_of(PoolEntry::from_word(load_word(&FORMER_POOLS, pool)?), hash);
+    let former = || {
+        slot_of(
+            PoolEntry::from_word(load_word(&FORMER_POOLS, pool)?),
+            hashes,
+        )
+    };
 
     let choice = slot.choose(headers.opens(), || flows::find(tuple), former, lives);
     stats::event(match choice.reason {
@@ -113,25 +117,25 @@ pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, place: &Place) -> Opt
     Some(Chosen {
         id: choice.backend,
         backend: entry,
-        hash,
+        hash: hashes.flow,
     })
 }
 
-/// The backend that takes what begins with `hash`, and is to be recorded nowhere.
+/// The backend that takes what begins with these, and is to be recorded nowhere.
 #[inline(always)]
-pub fn beginner(pool: u32, hash: u32) -> Option<(BackendId, &'static Backend)> {
+pub fn beginner(pool: u32, hashes: Hashes) -> Option<(BackendId, &'static Backend)> {
     let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
-    let id = slot_of(table, hash)?.current;
+    let id = slot_of(table, hashes)?.current;
     Some((id, living(id)?))
 }
 
 /// `None` for a table that is not there: the entry of a pool without one names the first slot of another's.
 #[inline(always)]
-fn slot_of(table: PoolEntry, hash: u32) -> Option<Slot> {
+fn slot_of(table: PoolEntry, hashes: Hashes) -> Option<Slot> {
     if table.size == 0 {
         return None;
     }
-    load_word(&SLOTS, table.base + hash::scale(hash, table.size)).map(Slot::from_word)
+    load_word(&SLOTS, table.base + table.slot(hashes)).map(Slot::from_word)
 }
 
 #[inline(always)]

@@ -70,7 +70,7 @@ pub fn draw<A: Family>(
 ) -> Outcome {
     if let Some(owner) = BACKENDS.get(place.slot.current.index()) {
         // Where nothing is found, the flow may still have a port.
-        let _ = translations::draw(headers, owner, place.hash, control);
+        let _ = translations::draw(headers, owner, place.hashes.flow, control);
     }
     call(frame, OPEN)
 }

@@ -17,7 +17,7 @@ use aya_ebpf::{Global, helpers::bpf_set_retval};
 use lb_common::{
     backend::{Backend, BackendId},
     flow::Tuple,
-    hash,
+    hash::{self, Hashes},
     local::{Endpoint, SocketPeer},
     service::Control,
     verdict::Event,
@@ -102,6 +102,7 @@ fn is_balanced(socket: &Socket) -> bool {
 /// A socket that asks for a service.
 struct Call<A> {
     cookie: u64,
+    namespace: u64,
     vip: Endpoint<A>,
     pool: u32,
     control: &'static Control,
@@ -111,7 +112,8 @@ impl<A: Local> Call<A> {
     /// `None`: nothing to do with us.
     #[inline(always)]
     fn of<N: Notation<Address = A>>(socket: &Socket) -> Option<Self> {
-        if !is_balanced(socket) {
+        let namespace = socket.netns();
+        if !maps::has_namespace(namespace) {
             return None;
         }
         let vip = socket.peer::<N>();
@@ -125,18 +127,23 @@ impl<A: Local> Call<A> {
         let pool = steer::service(&tuple, control)?;
         Some(Self {
             cookie: socket.cookie(),
+            namespace,
             vip,
             pool,
             control,
         })
     }
 
-    /// Who takes what begins with this call. A socket's cookie stands for the address and port it does not have yet.
+    /// Who takes what begins with this call. A socket's cookie stands for the address and port it does not have yet, its
+    /// network namespace for the client.
     #[inline(always)]
     fn choose(&self) -> Option<(BackendId, &'static Backend)> {
         let (low, high) = (self.cookie as u32, (self.cookie >> 32) as u16);
-        let hash = hash::flow(self.control.seed, low, high, self.vip.port);
-        steer::beginner(self.pool, hash)
+        let hashes = Hashes {
+            client: hash::mix(self.namespace as u32 ^ self.control.seed),
+            ..Hashes::of(self.control.seed, low, high, self.vip.port)
+        };
+        steer::beginner(self.pool, hashes)
     }
 
     /// Makes the socket name `backend`, and remembers that it asked for the VIP.

@@ -175,8 +175,8 @@ fn scheduler(section: &mut Section) -> Scheduler {
     section
         .optional("scheduler")
         .and_then(|field| {
-            let later = ["source-hash", "round-robin", "random", "least-conn"];
-            field.word(&[("maglev", Scheduler::Maglev)], &later)
+            let words = Scheduler::ALL.map(|word| (word.name(), word));
+            field.word(&words, &["round-robin", "random", "least-conn"])
         })
         .unwrap_or(Scheduler::Maglev)
 }

@@ -269,8 +269,8 @@ impl State {
                     continue;
                 };
                 let known = applied.pools.get(&pool);
-                let owners = self.tables.owners(pool, service, family, seed, known, now);
-                target.pools.insert(pool, owners);
+                let table = self.tables.table(pool, service, family, seed, known, now);
+                target.pools.insert(pool, table);
             }
         }
         self.tables.keep_only(&target.pools);

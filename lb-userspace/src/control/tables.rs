@@ -5,6 +5,7 @@ use lb_common::backend::BackendId;
 use super::service::{Family, ServiceState};
 use crate::{
     dataplane::{Pool, PoolId},
+    reconcile::Table,
     scheduler,
 };
 
@@ -22,7 +23,7 @@ struct Built {
 }
 
 impl Tables {
-    pub fn owners(
+    pub fn table(
         &mut self,
         pool: PoolId,
         service: &ServiceState,
@@ -30,8 +31,16 @@ impl Tables {
         seed: u64,
         applied: Option<&Pool>,
         now: Instant,
-    ) -> Vec<BackendId> {
-        let size = size(service, family, applied);
+    ) -> Table {
+        // While flows of a former table may still show themselves it stays as it is.
+        let resizing = applied.filter(|pool| pool.former.is_some());
+        let (size, by) = match resizing {
+            Some(pool) => (pool.slots.len() as u32, pool.by),
+            None => (
+                size(service, family),
+                service.settings.scheduler.indexed_by(),
+            ),
+        };
         let candidates = service.candidates(family, now);
         let shares: Vec<_> = candidates
             .iter()
@@ -48,7 +57,8 @@ impl Tables {
             && built.size == size
             && built.shares == shares
         {
-            return built.owners.clone();
+            let owners = built.owners.clone();
+            return Table { by, owners };
         }
         let owners = scheduler::build(service.settings.scheduler, seed, size, &candidates);
         let built = Built {
@@ -57,7 +67,7 @@ impl Tables {
             owners: owners.clone(),
         };
         self.built.insert(pool, built);
-        owners
+        Table { by, owners }
     }
 
     pub fn keep_only<T>(&mut self, pools: &BTreeMap<PoolId, T>) {
@@ -66,11 +76,8 @@ impl Tables {
 }
 
 /// Slots of the table: what was asked for, or enough for every backend that is configured, healthy or not, so that
-/// nodes with the same configuration agree. While flows of a former table may still show themselves it stays as it is.
-fn size(service: &ServiceState, family: Family, applied: Option<&Pool>) -> u32 {
-    if let Some(resizing) = applied.filter(|pool| pool.former.is_some()) {
-        return resizing.slots.len() as u32;
-    }
+/// nodes with the same configuration agree.
+fn size(service: &ServiceState, family: Family) -> u32 {
     if let Some(size) = service.settings.table_size {
         return size;
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use lb_common::{
     backend::{BackendId, BackendState},
+    service::IndexedBy,
     slot::SlotState,
 };
 
@@ -341,6 +342,27 @@ fn a_write_that_failed_is_tried_again() {
     assert_eq!(daemon.slots("a"), 0);
     daemon.tick(Duration::from_secs(1), &Recorded::default());
     assert_eq!(daemon.slots("a"), 1021);
+}
+
+#[test]
+fn another_scheduler_keeps_the_former_table_until_its_flows_have_shown_themselves() {
+    let mut daemon = Daemon::of_two();
+    daemon.come_to_rest();
+    let mut by_client = desired(&[("a", 1, false), ("b", 1, false)]);
+    by_client.services[0].scheduler = Scheduler::SourceHash;
+    daemon.reload(by_client);
+    let pool = |daemon: &Daemon| {
+        let pool = &daemon.writer.applied().pools[&0];
+        (pool.by, pool.former.as_ref().map(Vec::len))
+    };
+    assert_eq!(pool(&daemon), (IndexedBy::Client, Some(1021)));
+    // Another change has to wait.
+    daemon.reload(desired(&[("a", 1, false), ("b", 1, false)]));
+    assert_eq!(pool(&daemon), (IndexedBy::Client, Some(1021)));
+    for _ in 0..3 {
+        daemon.tick(TRANSITION, &Recorded::default());
+    }
+    assert_eq!(pool(&daemon), (IndexedBy::Flow, Some(1021)));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{
 
 use lb_common::{
     backend::{BackendId, BackendState},
+    service::IndexedBy,
     slot::Slot,
 };
 
@@ -105,9 +106,17 @@ pub struct BackendEntry {
 /// What the datapath holds of one pool.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Pool {
+    pub by: IndexedBy,
     pub slots: Vec<Slot>,
-    /// The table before the last resize, as it was then, while slots still name it.
+    /// The table before the last change of its size or index, as it was then, while slots still name it.
     pub former: Option<Vec<Slot>>,
+}
+
+impl Pool {
+    /// Whether a flow's slot has the same number in a table of this index and size.
+    pub fn agrees(&self, by: IndexedBy, size: usize) -> bool {
+        self.by == by && self.slots.len() == size
+    }
 }
 
 /// One difference to apply. Each is safe on its own, at any moment, under traffic.
@@ -121,14 +130,18 @@ pub enum Op {
     /// Forgets a backend that no slot and no recorded flow names.
     RemoveBackend { id: BackendId },
     /// Writes a table beside the old one and switches to it by one store. Creates the pool where it is new. A table
-    /// of another size that names [`BackendId::FORMER`] keeps the one it replaces.
-    WriteTable { pool: PoolId, slots: Vec<Slot> },
+    /// of another size or index that names [`BackendId::FORMER`] keeps the one it replaces.
+    WriteTable {
+        pool: PoolId,
+        by: IndexedBy,
+        slots: Vec<Slot>,
+    },
     /// Changes single slots in place, each by one store. Never an owner, only how far its change has come.
     StepSlots {
         pool: PoolId,
         slots: Vec<(u32, Slot)>,
     },
-    /// Forgets the table before the last resize, which no slot names any more.
+    /// Forgets the former table, which no slot names any more.
     ForgetFormer { pool: PoolId },
     /// Forgets a pool that no listener names.
     RemovePool { pool: PoolId },
@@ -159,11 +172,13 @@ impl Applied {
             Op::RemoveBackend { id } => {
                 self.backends.remove(id);
             }
-            Op::WriteTable { pool, slots } => {
+            Op::WriteTable { pool, by, slots } => {
                 let pool = self.pools.entry(*pool).or_default();
                 let names_former = slots.iter().any(|slot| slot.previous == BackendId::FORMER);
+                let is_other = !pool.agrees(*by, slots.len());
                 let old = std::mem::replace(&mut pool.slots, slots.clone());
-                if names_former && !old.is_empty() && old.len() != slots.len() {
+                pool.by = *by;
+                if names_former && !old.is_empty() && is_other {
                     pool.former = Some(old);
                 }
             }

@@ -10,6 +10,7 @@ use std::{
 
 use hyper::Uri;
 pub use lb_common::backend::Forward;
+use lb_common::service::IndexedBy;
 
 pub use self::health::{Check, DnsCheck, GrpcCheck, HealthSettings, HttpCheck, Tls, UdpCheck};
 use crate::address::{Endpoint, Listen};
@@ -144,13 +145,27 @@ impl Protocol {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scheduler {
+    /// A flow's slot follows from its client's address and port, and the VIP's port.
     Maglev,
+    /// From its client's address alone.
+    SourceHash,
 }
 
 impl Scheduler {
+    pub const ALL: [Self; 2] = [Self::Maglev, Self::SourceHash];
+
+    /// What of a flow says which slot is its own.
+    pub const fn indexed_by(self) -> IndexedBy {
+        match self {
+            Self::Maglev => IndexedBy::Flow,
+            Self::SourceHash => IndexedBy::Client,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Maglev => "maglev",
+            Self::SourceHash => "source-hash",
         }
     }
 }

@@ -10,4 +10,8 @@ mod plan;
 mod progress;
 mod target;
 
-pub use self::{plan::plan, progress::Progress, target::Target};
+pub use self::{
+    plan::plan,
+    progress::Progress,
+    target::{Table, Target},
+};

@@ -3,7 +3,7 @@ use lb_common::{
     slot::Slot,
 };
 
-use super::Target;
+use super::{Table, Target};
 use crate::dataplane::{Applied, Op, Pool};
 
 /// The operations that lead from `applied` to `target`, in an order in which each is safe under traffic:
@@ -45,21 +45,23 @@ fn put_backends(applied: &Applied, target: &Target, state: BackendState, ops: &m
 }
 
 fn write_tables(applied: &Applied, target: &Target, ops: &mut Vec<Op>) {
-    for (&pool, owners) in &target.pools {
+    for (&pool, table) in &target.pools {
         let known = applied.pools.get(&pool);
         let slots = match known {
-            Some(known) => successor(known, owners, |id| target.lives(id)),
-            None => owners.iter().copied().map(Slot::stable).collect(),
+            Some(known) => successor(known, table, |id| target.lives(id)),
+            None => table.owners.iter().copied().map(Slot::stable).collect(),
         };
-        if known.is_none_or(|known| known.slots != slots) {
-            ops.push(Op::WriteTable { pool, slots });
+        let by = table.by;
+        if known.is_none_or(|known| known.slots != slots || known.by != by) {
+            ops.push(Op::WriteTable { pool, by, slots });
         }
     }
 }
 
 /// The table with new owners, in which old flows still find theirs.
-fn successor(known: &Pool, owners: &[BackendId], lives: impl Fn(BackendId) -> bool) -> Vec<Slot> {
-    if known.slots.len() == owners.len() {
+fn successor(known: &Pool, table: &Table, lives: impl Fn(BackendId) -> bool) -> Vec<Slot> {
+    let owners = &table.owners;
+    if known.agrees(table.by, owners.len()) {
         return known
             .slots
             .iter()
@@ -79,6 +81,8 @@ fn successor(known: &Pool, owners: &[BackendId], lives: impl Fn(BackendId) -> bo
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use lb_common::service::IndexedBy;
 
     use super::*;
     use crate::{
@@ -101,6 +105,11 @@ mod tests {
         }
     }
 
+    fn table(by: IndexedBy, owners: &[BackendId]) -> Table {
+        let owners = owners.to_vec();
+        Table { by, owners }
+    }
+
     fn target(states: &[(BackendId, BackendState)], owners: &[BackendId]) -> Target {
         let listener = Listener {
             address: "192.0.2.1:80".parse().unwrap(),
@@ -111,7 +120,7 @@ mod tests {
                 .iter()
                 .map(|&(id, state)| (id, backend(id, state)))
                 .collect(),
-            pools: BTreeMap::from([(0, owners.to_vec())]),
+            pools: BTreeMap::from([(0, table(IndexedBy::Flow, owners))]),
             listeners: BTreeMap::from([(listener, 0)]),
         }
     }
@@ -187,12 +196,31 @@ mod tests {
         assert!(after.named().contains(&A));
     }
 
+    #[test]
+    fn a_table_with_another_index_asks_the_former_one() {
+        let both = [(A, BackendState::Alive), (B, BackendState::Alive)];
+        let by_flow = target(&both, &[A, B]);
+        let before = follow(&Applied::default(), &by_flow);
+        let mut by_client = by_flow;
+        by_client.pools = BTreeMap::from([(0, table(IndexedBy::Client, &[A, B]))]);
+        let after = follow(&before, &by_client);
+        assert_eq!(after.pools[&0].by, IndexedBy::Client);
+        assert_eq!(after.pools[&0].slots, [A, B].map(Slot::resized));
+        let former = [A, B].map(Slot::stable);
+        assert_eq!(after.pools[&0].former.as_deref(), Some(&former[..]));
+    }
+
     fn any_target() -> impl Strategy<Value = Target> {
         let state = prop_oneof![Just(BackendState::Alive), Just(BackendState::Down)];
         let states = prop::collection::vec((prop::sample::select(vec![A, B, C]), state), 0..4);
         let owners =
             prop::collection::vec(prop::sample::select(vec![A, B, C, BackendId::NOBODY]), 1..4);
-        (states, owners).prop_map(|(states, owners)| target(&states, &owners))
+        let by = prop::sample::select(vec![IndexedBy::Flow, IndexedBy::Client]);
+        (states, owners, by).prop_map(|(states, owners, by)| {
+            let mut target = target(&states, &owners);
+            target.pools.insert(0, table(by, &owners));
+            target
+        })
     }
 
     proptest! {
@@ -210,9 +238,10 @@ mod tests {
                 }
                 prop_assert_eq!(&dataplane.applied.backends, &target.backends);
                 prop_assert_eq!(&dataplane.applied.listeners, &target.listeners);
-                for (pool, owners) in &target.pools {
+                for (pool, table) in &target.pools {
                     let current: Vec<_> = dataplane.applied.pools[pool].slots.iter().map(|slot| slot.current).collect();
-                    prop_assert_eq!(&current, owners);
+                    prop_assert_eq!(&current, &table.owners);
+                    prop_assert_eq!(dataplane.applied.pools[pool].by, table.by);
                 }
                 prop_assert_eq!(plan(&dataplane.applied, target), vec![]);
             }

@@ -128,7 +128,7 @@ mod tests {
         };
         let pool = Pool {
             slots: vec![Slot::stable(A), moved],
-            former: None,
+            ..Pool::default()
         };
         let mut applied = Applied::default();
         applied.pools.insert(7, pool);
@@ -168,6 +168,7 @@ mod tests {
         let pool = Pool {
             slots: vec![Slot::resized(A)],
             former: Some(vec![Slot::stable(A), Slot::stable(B)]),
+            ..Pool::default()
         };
         let mut applied = Applied::default();
         applied.pools.insert(7, pool);

@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 
-use lb_common::backend::{BackendId, BackendState};
+use lb_common::{
+    backend::{BackendId, BackendState},
+    service::IndexedBy,
+};
 
 use crate::dataplane::{BackendEntry, Listener, PoolId};
 
@@ -10,9 +13,16 @@ use crate::dataplane::{BackendEntry, Listener, PoolId};
 pub struct Target {
     /// Those that take new flows, and those that still have old ones.
     pub backends: BTreeMap<BackendId, BackendEntry>,
-    /// The owner of each slot; [`BackendId::NOBODY`] where no backend takes new flows.
-    pub pools: BTreeMap<PoolId, Vec<BackendId>>,
+    pub pools: BTreeMap<PoolId, Table>,
     pub listeners: BTreeMap<Listener, PoolId>,
+}
+
+/// A lookup table.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Table {
+    pub by: IndexedBy,
+    /// The owner of each slot; [`BackendId::NOBODY`] where no backend takes new flows.
+    pub owners: Vec<BackendId>,
 }
 
 impl Target {

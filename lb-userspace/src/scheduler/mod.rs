@@ -43,6 +43,6 @@ pub fn build(
 ) -> Vec<BackendId> {
     debug_assert!(is_prime(size), "a table of {size} slots: not a prime");
     match scheduler {
-        Scheduler::Maglev => maglev::build(seed, size, candidates),
+        Scheduler::Maglev | Scheduler::SourceHash => maglev::build(seed, size, candidates),
     }
 }

@@ -225,7 +225,7 @@ forward = "route""#,
                 r#"protocol = "udp"
 scheduler = "least-conn""#,
             )],
-            r#"shunt.toml:25:13: service[dns].scheduler: found "least-conn", which is not supported yet, expected "maglev""#,
+            r#"shunt.toml:25:13: service[dns].scheduler: found "least-conn", which is not supported yet, expected "maglev" or "source-hash""#,
         ),
         (
             "min_active 0",

@@ -18,6 +18,7 @@ use lb_common::{
     backend::{BackendId, BackendState},
     layout,
     port::Port,
+    service::IndexedBy,
     slot::Slot,
 };
 use lb_userspace::{
@@ -288,6 +289,7 @@ fn configure(dataplane: &mut BpfDataplane, case: &Case) -> anyhow::Result<()> {
         let slots = (0..size).map(|slot| slot_of(case, &ids, (slot + service) as usize));
         dataplane.apply(&Op::WriteTable {
             pool,
+            by: IndexedBy::Flow,
             slots: slots.collect(),
         })?;
         let address = plan::vip(service, case.family).into();

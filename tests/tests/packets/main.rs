@@ -18,6 +18,7 @@
 //! | [`snat_ports`] | no rows: the ports of thousands of flows |
 //! | [`programs`] | no rows: what a kernel takes for each program |
 //! | [`flood`] | no rows: flows that outlive a flood |
+//! | [`by_client`] | slots that follow from the client's address alone |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
     clippy::unwrap_used,
@@ -26,6 +27,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod by_client;
 mod flood;
 mod forward;
 mod fragments;
@@ -52,7 +54,7 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 14] = [
+    let topics: [fn(Kind) -> Vec<Row>; 15] = [
         forward::rows,
         stays::rows,
         headers::rows,
@@ -61,6 +63,7 @@ fn rows() -> Vec<Row> {
         ports::rows,
         reply::rows,
         slots::rows,
+        by_client::rows,
         tunnels::rows,
         icmp::rows,
         refusals::rows,

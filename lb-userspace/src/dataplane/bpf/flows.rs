@@ -5,7 +5,7 @@ use aya::{Pod, maps::Map};
 use lb_common::{
     address::{Address, V4, V6},
     flow::{FlowRecord, Seen, Tuple, UDP},
-    hash,
+    hash::Hashes,
 };
 
 use super::hash_table::HashTable;
@@ -63,11 +63,15 @@ impl Flows {
 
     /// Forgets idle flows and says what the others name.
     ///
-    /// `seed` and `size` (slots of a pool) say which slot a flow belongs to.
-    pub fn sweep(&mut self, seed: u32, size: impl Fn(PoolId) -> u32) -> anyhow::Result<Recorded> {
+    /// `seed` and `slot` (of a flow in a pool) say which slot a flow belongs to.
+    pub fn sweep(
+        &mut self,
+        seed: u32,
+        slot: impl Fn(PoolId, Hashes) -> u32,
+    ) -> anyhow::Result<Recorded> {
         let mut survey = Survey {
             seed,
-            size: &size,
+            slot: &slot,
             recorded: Recorded::default(),
         };
         self.v4.sweep(self.limits, &mut survey)?;
@@ -79,14 +83,14 @@ impl Flows {
 /// What a walk has found so far.
 struct Survey<'a> {
     seed: u32,
-    size: &'a dyn Fn(PoolId) -> u32,
+    slot: &'a dyn Fn(PoolId, Hashes) -> u32,
     recorded: Recorded,
 }
 
 impl Survey<'_> {
     fn note<A: Address>(&mut self, tuple: &Tuple<A>, record: &FlowRecord) {
         let pool = record.pool as PoolId;
-        let hash = hash::flow(
+        let hashes = Hashes::of(
             self.seed,
             tuple.source,
             tuple.source_port,
@@ -95,7 +99,7 @@ impl Survey<'_> {
         self.recorded.flows += 1;
         self.recorded
             .slots
-            .insert((pool, hash::scale(hash, (self.size)(pool))));
+            .insert((pool, (self.slot)(pool, hashes)));
         self.recorded.backends.insert(record.backend);
     }
 }

@@ -307,7 +307,7 @@ impl Dataplane for BpfDataplane {
                 let mut left = self.backends.read().into_values();
                 self.set_fullnat(left.any(|backend| backend.forward == Forward::Fullnat));
             }
-            Op::WriteTable { pool, slots } => self.tables.write(*pool, slots)?,
+            Op::WriteTable { pool, by, slots } => self.tables.write(*pool, *by, slots)?,
             Op::StepSlots { pool, slots } => self.tables.step(*pool, slots)?,
             Op::ForgetFormer { pool } => self.tables.forget_former(*pool),
             Op::RemovePool { pool } => self.tables.remove(*pool),
@@ -322,7 +322,7 @@ impl Dataplane for BpfDataplane {
         let failed = |error| DataplaneError::kernel("walking the recorded flows", error);
         let mut recorded = self
             .flows
-            .sweep(seed, |pool| tables.size(pool))
+            .sweep(seed, |pool, hashes| tables.slot(pool, hashes))
             .map_err(failed)?;
         if self.has_fullnat() {
             self.translations.sweep(&mut recorded).map_err(failed)?;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use aya::maps::MapData;
 use lb_common::{
     backend::BackendId,
+    hash::Hashes,
     layout,
-    service::{self, PoolEntry},
+    service::{self, IndexedBy, PoolEntry},
     slot::Slot,
 };
 
@@ -57,9 +58,9 @@ impl Tables {
         (entry.size != 0).then_some(entry)
     }
 
-    /// Slots of a pool's table; 0 where there is none.
-    pub fn size(&self, pool: PoolId) -> u32 {
-        PoolEntry::from_word(self.pools.read(pool.into())).size
+    /// The slot of a flow.
+    pub fn slot(&self, pool: PoolId, hashes: Hashes) -> u32 {
+        PoolEntry::from_word(self.pools.read(pool.into())).slot(hashes)
     }
 
     pub fn read(&self) -> BTreeMap<PoolId, Pool> {
@@ -74,6 +75,7 @@ impl Tables {
                 (
                     pool,
                     Pool {
+                        by: entry.by,
                         slots: slots(entry),
                         former: self.former(pool).map(slots),
                     },
@@ -82,7 +84,12 @@ impl Tables {
             .collect()
     }
 
-    pub fn write(&mut self, pool: PoolId, slots: &[Slot]) -> Result<(), DataplaneError> {
+    pub fn write(
+        &mut self,
+        pool: PoolId,
+        by: IndexedBy,
+        slots: &[Slot],
+    ) -> Result<(), DataplaneError> {
         let size = slots.len() as u32;
         let base = self.take(size)?;
         for (index, slot) in (base..).zip(slots) {
@@ -90,13 +97,14 @@ impl Tables {
         }
         let old = PoolEntry::from_word(self.pools.read(pool.into()));
         let names_former = slots.iter().any(|slot| slot.previous == BackendId::FORMER);
-        let becomes_former = names_former && old.size != 0 && old.size != size;
+        let is_other = (old.size, old.by) != (size, by);
+        let becomes_former = names_former && old.size != 0 && is_other;
         if becomes_former {
             self.forget_former(pool);
             self.former.write(pool.into(), old.to_word());
         }
-        self.pools
-            .write(pool.into(), PoolEntry { base, size }.to_word());
+        let entry = PoolEntry { base, size, by };
+        self.pools.write(pool.into(), entry.to_word());
         if !becomes_former && old.size != 0 {
             self.regions.give_back(old.base);
         }

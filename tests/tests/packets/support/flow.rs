@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lb_common::{
-    hash,
+    hash::Hashes,
     snat::{self, Ports, SnatAddress},
 };
 
@@ -14,11 +14,16 @@ use super::{
 
 /// The hash of a client's flow to the VIP.
 pub fn hash(client: SocketAddr) -> u32 {
+    hashes(client).flow
+}
+
+/// The hashes of a client's flow to the VIP.
+pub fn hashes(client: SocketAddr) -> Hashes {
     let (client_port, vip_port) = (client.port().to_be(), VIP_PORT.to_be());
     match client.ip() {
         IpAddr::V4(ip) => {
             let client = u32::from_ne_bytes(ip.octets());
-            hash::flow(SEED, client, client_port, vip_port)
+            Hashes::of(SEED, client, client_port, vip_port)
         }
         IpAddr::V6(ip) => {
             let octets = ip.octets();
@@ -26,7 +31,7 @@ pub fn hash(client: SocketAddr) -> u32 {
                 let word = &octets[4 * i..4 * i + 4];
                 u32::from_ne_bytes([word[0], word[1], word[2], word[3]])
             });
-            hash::flow(SEED, client, client_port, vip_port)
+            Hashes::of(SEED, client, client_port, vip_port)
         }
     }
 }

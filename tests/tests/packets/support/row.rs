@@ -2,6 +2,7 @@
 
 use lb_common::{
     backend::{BackendState, Forward},
+    service::IndexedBy,
     slot::Slot,
     verdict::{Event, Verdict},
 };
@@ -26,8 +27,10 @@ pub enum Program {
 /// What happens before the row's packet.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// A table is written for the row's pool.
+    /// A table is written for the row's pool, indexed by the flow.
     Table(Vec<Slot>),
+    /// The same, indexed in this way.
+    Indexed(IndexedBy, Vec<Slot>),
     /// The first slots of the pool are changed in place.
     Slots(Vec<Slot>),
     /// A backend is put: its host, generation and state.

@@ -13,6 +13,7 @@ use aya::programs::{TestRun as _, TestRunOptions};
 use lb_common::{
     backend::{BackendId, BackendState},
     port::Arrival,
+    service::IndexedBy,
     slot::Slot,
     verdict::{Event, Verdict},
 };
@@ -132,14 +133,15 @@ impl World {
                 self.put(kind, host, 1, BackendState::Alive, Forward::Nat)?;
             }
             let slots = vec![Slot::stable(kind.id(Host::Local))];
-            self.dataplane.apply(&Op::WriteTable {
-                pool: kind.pool(),
-                slots,
-            })?;
+            self.write_table(kind.pool(), IndexedBy::Flow, slots)?;
             self.dataplane
                 .apply(&Op::ForgetFormer { pool: kind.pool() })?;
         }
         Ok(())
+    }
+
+    fn write_table(&mut self, pool: u16, by: IndexedBy, slots: Vec<Slot>) -> anyhow::Result<()> {
+        Ok(self.dataplane.apply(&Op::WriteTable { pool, by, slots })?)
     }
 
     /// Rows with the same ones follow each other, and writing them takes a while.
@@ -240,10 +242,8 @@ impl World {
     fn step(&mut self, kind: Kind, step: &Step) -> anyhow::Result<()> {
         let pool = kind.pool();
         match step {
-            Step::Table(slots) => self.dataplane.apply(&Op::WriteTable {
-                pool,
-                slots: slots.clone(),
-            })?,
+            Step::Table(slots) => self.write_table(pool, IndexedBy::Flow, slots.clone())?,
+            Step::Indexed(by, slots) => self.write_table(pool, *by, slots.clone())?,
             Step::Slots(slots) => self.dataplane.apply(&Op::StepSlots {
                 pool,
                 slots: (0..).zip(slots.iter().copied()).collect(),
