@@ -99,6 +99,7 @@ fn the_reference_means_what_it_says() {
             timeout: seconds(1),
             rise: 2,
             fall: 3,
+            flap_window: Duration::ZERO,
             starts_up: false,
         },
         backends: vec![

@@ -71,6 +71,10 @@ pub struct Member {
     returned: Option<Instant>,
 }
 
+const fn machine(health: &HealthSettings, initial: Health) -> Machine {
+    Machine::new(health.rise, health.fall, initial).damped(health.flap_window)
+}
+
 impl Member {
     pub fn new(
         id: BackendId,
@@ -85,7 +89,7 @@ impl Member {
             forward: service.forward,
             settings: settings.clone(),
             health: service.health.clone(),
-            machine: Machine::new(service.health.rise, service.health.fall, initial),
+            machine: machine(&service.health, initial),
             last_check: None,
             order: Order::default(),
             slow_start: service.slow_start,
@@ -103,14 +107,14 @@ impl Member {
         if self.health != service.health {
             self.health = service.health.clone();
             let known = self.machine.health();
-            self.machine = Machine::new(self.health.rise, self.health.fall, known);
+            self.machine = machine(&self.health, known);
         }
         self.trust_if_unchecked();
     }
 
     fn trust_if_unchecked(&mut self) {
         if self.health.check == Check::None && self.machine.health() != Health::Up {
-            self.machine = Machine::new(self.health.rise, self.health.fall, Health::Up);
+            self.machine = machine(&self.health, Health::Up);
             self.last_check = None;
         }
     }

@@ -68,6 +68,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
                 timeout: Duration::from_secs(1),
                 rise: 2,
                 fall: 3,
+                flap_window: Duration::ZERO,
                 starts_up: false,
             },
             backends: (1..)

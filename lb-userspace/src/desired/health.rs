@@ -20,6 +20,8 @@ pub struct HealthSettings {
     pub rise: u32,
     /// Failures in a row that make it unhealthy.
     pub fall: u32,
+    /// A backend that fails within that time after it came back needs twice as many passes each time; zero: not so.
+    pub flap_window: Duration,
     /// Whether a new backend counts as healthy until its checks say otherwise.
     pub starts_up: bool,
 }

@@ -7,7 +7,8 @@
 //!               Up ──────► Down
 //!                  `fall` Failed in a row
 //!               Up ◄────── Down
-//!                  `rise` Passed in a row
+//!                  `rise` Passed in a row; twice as many each time that it
+//!                  had been up for less than the flap window
 //! ```
 //!
 //! The first result decides at once: a backend that passes may serve, and one that fails never served, so
@@ -59,7 +60,14 @@ pub struct Machine {
     health: Health,
     since: Option<Instant>,
     streak: u32,
+    /// Who has been up for less than that is flapping; zero: nobody is.
+    flap_window: Duration,
+    /// How many times in a row it went down within the window.
+    flaps: u32,
 }
+
+/// A backend that flaps needs `rise` times two to the power of so much at most: 64.
+const MOST_FLAPS: u32 = 6;
 
 impl Machine {
     /// `rise` and `fall` of 0 mean 1: no state changes without an event.
@@ -70,7 +78,24 @@ impl Machine {
             health: initial,
             since: None,
             streak: 0,
+            flap_window: Duration::ZERO,
+            flaps: 0,
         }
+    }
+
+    /// With a flap window.
+    #[must_use]
+    pub const fn damped(self, flap_window: Duration) -> Self {
+        Self {
+            flap_window,
+            ..self
+        }
+    }
+
+    /// Passes in a row after which it is up again.
+    const fn passes_needed(&self) -> u32 {
+        let rise = if self.rise == 0 { 1 } else { self.rise };
+        rise.saturating_mul(1 << self.flaps)
     }
 
     pub const fn health(&self) -> Health {
@@ -92,7 +117,7 @@ impl Machine {
         let (to, needed) = match (self.health, event) {
             (Health::Unknown, Event::Passed) => (Health::Up, 1),
             (Health::Unknown, Event::Failed) => (Health::Down, 1),
-            (Health::Down, Event::Passed) => (Health::Up, self.rise),
+            (Health::Down, Event::Passed) => (Health::Up, self.passes_needed()),
             (Health::Up, Event::Failed) => (Health::Down, self.fall),
             (Health::Up, Event::Passed) | (Health::Down, Event::Failed) => {
                 self.streak = 0;
@@ -109,6 +134,14 @@ impl Machine {
             to,
             after: self.since.map(|since| now.saturating_duration_since(since)),
         };
+        if to == Health::Down {
+            let flaps = transition.after.is_some_and(|up| up < self.flap_window);
+            self.flaps = if flaps {
+                (self.flaps + 1).min(MOST_FLAPS)
+            } else {
+                0
+            };
+        }
         self.health = to;
         self.since = Some(now);
         self.streak = 0;
@@ -198,6 +231,39 @@ mod tests {
         assert_eq!(machine.on(Passed, now), None);
         assert!(machine.on(Failed, now).is_some());
         assert!(machine.on(Passed, now).is_some());
+    }
+
+    #[test]
+    fn who_falls_within_the_window_needs_twice_as_many_passes_each_time() {
+        let window = Duration::from_secs(60);
+        let start = Instant::now();
+        let mut machine = Machine::new(2, 1, Up).damped(window);
+        let mut now = start;
+        let mut passes = |machine: &mut Machine, after: Duration| {
+            now += after;
+            machine.on(Failed, now).unwrap();
+            let passes = (1..).find(|_| machine.on(Passed, now).is_some());
+            passes.unwrap()
+        };
+        let (soon, late) = (Duration::from_secs(59), window);
+        // How long it was up before nobody saw.
+        assert_eq!(passes(&mut machine, soon), 2);
+        for expected in [4, 8, 16, 32, 64, 128, 128, 128] {
+            assert_eq!(passes(&mut machine, soon), expected);
+        }
+        assert_eq!(passes(&mut machine, late), 2);
+        assert_eq!(passes(&mut machine, soon), 4);
+    }
+
+    #[test]
+    fn without_a_window_nobody_flaps() {
+        let mut machine = Machine::new(2, 1, Up);
+        let now = Instant::now();
+        for _ in 0..10 {
+            machine.on(Failed, now).unwrap();
+            assert_eq!(machine.on(Passed, now), None);
+            machine.on(Passed, now).unwrap();
+        }
     }
 
     /// The rule as one would say it, from the whole history.

@@ -8,7 +8,7 @@ fn each_says_where_and_what() {
         (
             "an unknown key of the check",
             &[(r#"path = "/health""#, r#"paht = "/health""#)],
-            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of address, body, down_interval, fall, fast_interval, headers, host, initial, interval, path, port, rise, status, timeout, type
+            r"shunt.toml:10:1: service[web].health.paht: found an unknown key, expected one of address, body, down_interval, fall, fast_interval, flap_window, headers, host, initial, interval, path, port, rise, status, timeout, type
   help: did you mean `path`?",
         ),
         (

@@ -20,6 +20,7 @@ const OF_ALL: &[&str] = &[
     "timeout",
     "rise",
     "fall",
+    "flap_window",
     "initial",
     "fast_interval",
     "down_interval",

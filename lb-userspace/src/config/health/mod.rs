@@ -29,6 +29,7 @@ const FALL: u32 = 3;
 
 const DURATIONS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+const FLAP_WINDOWS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 const COUNTS: RangeInclusive<u32> = 1..=1000;
 
 /// `protocol`: the service's.
@@ -89,6 +90,7 @@ fn settings(check: Check) -> HealthSettings {
         timeout: TIMEOUT,
         rise: RISE,
         fall: FALL,
+        flap_window: Duration::ZERO,
         starts_up: false,
     }
 }
@@ -106,6 +108,7 @@ fn timed(section: &mut Section, check: Check) -> HealthSettings {
         timeout: duration::read(section, "timeout", TIMEOUT, DURATIONS),
         rise: count(section, "rise", RISE),
         fall: count(section, "fall", FALL),
+        flap_window: duration::read(section, "flap_window", Duration::ZERO, FLAP_WINDOWS),
         starts_up: starts_up(section),
     }
 }

@@ -34,6 +34,7 @@ fn subject(address: SocketAddr, check: Check, interval: Duration) -> Subject {
             timeout: PATIENT,
             rise: 2,
             fall: 3,
+            flap_window: Duration::ZERO,
             starts_up: false,
         },
         // Nobody changes it.
