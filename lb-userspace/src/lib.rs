@@ -9,6 +9,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`config`] | what was written, is it right, and what does it mean? |
+//! | [`import`] | what would a configuration of nginx or HAProxy be here? |
 //! | [`desired`] | what a configuration means |
 //! | [`address`] | which address, and which of its ports? |
 //! | [`statuses`] | which HTTP statuses are good ones? |
@@ -37,6 +38,7 @@ pub mod desired;
 pub mod fragments;
 pub mod health;
 pub mod hooks;
+pub mod import;
 pub mod membership;
 pub mod operator;
 pub mod probe;

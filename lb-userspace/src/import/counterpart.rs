@@ -1,0 +1,104 @@
+//! What shunt has for the ways of others to choose a server, and for their bounds on one.
+//!
+//! Whatever shunt learns to do changes one line here.
+
+/// How a server is chosen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Method {
+    RoundRobin,
+    LeastConnections,
+    /// By the client's address.
+    SourceHash,
+    /// By the client's address and port.
+    FlowHash,
+    Random,
+}
+
+/// A value of `scheduler`, and what it does otherwise than the method.
+pub(super) const fn scheduler(method: Method) -> (&'static str, Option<&'static str>) {
+    match method {
+        Method::RoundRobin => (
+            "maglev",
+            Some(
+                "no round robin: `maglev` chooses by a hash of addresses and ports, in the shares of the weights, \
+                 for each connection, not each request",
+            ),
+        ),
+        Method::LeastConnections => (
+            "maglev",
+            Some(
+                "open connections are not compared: `maglev` chooses by a hash, in the shares of the weights",
+            ),
+        ),
+        Method::SourceHash => (
+            "maglev",
+            Some(
+                "`maglev` hashes the client's port, too: connections of one client may go to several backends",
+            ),
+        ),
+        Method::FlowHash => ("maglev", None),
+        Method::Random => (
+            "maglev",
+            Some("not random: `maglev` chooses by a hash, in the shares of the weights"),
+        ),
+    }
+}
+
+/// What bounds the use of one server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Bound {
+    MaxFails,
+    FailTimeout,
+    MaxConnections,
+}
+
+/// What becomes of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Counterpart {
+    /// A key of `[[service.backend]]`.
+    #[expect(dead_code, reason = "no bound has one yet")]
+    Key(&'static str),
+    /// Why there is none, and what to do instead.
+    None(&'static str),
+}
+
+pub(super) const fn counterpart(bound: Bound) -> Counterpart {
+    match bound {
+        Bound::MaxFails | Bound::FailTimeout => Counterpart::None(
+            "failures of connections are not counted: checks find them, see [service.health]",
+        ),
+        Bound::MaxConnections => {
+            Counterpart::None("connections of a backend are not bounded: let the server do that")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn a_configuration_takes_each_scheduler() {
+        for method in [
+            Method::RoundRobin,
+            Method::LeastConnections,
+            Method::SourceHash,
+            Method::FlowHash,
+            Method::Random,
+        ] {
+            let (scheduler, _) = scheduler(method);
+            let text = format!(
+                r#"
+                daemon.interfaces = ["eth0"]
+                [[service]]
+                name = "web"
+                listen = ["192.0.2.10:80"]
+                scheduler = "{scheduler}"
+                backend = [{{ address = "10.0.0.1:80" }}]
+                "#
+            );
+            assert!(config::parse("", &text).is_ok(), "{method:?}");
+        }
+    }
+}
