@@ -4,6 +4,7 @@
 
 mod check;
 mod drain;
+mod import;
 mod log;
 mod order;
 mod run;
@@ -14,7 +15,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use self::log::LogFormat;
+use self::{import::ImportArgs, log::LogFormat};
 use crate::{
     config::{self, LoadError},
     dataplane::bpf::KernelLog,
@@ -63,6 +64,11 @@ enum Verb {
     Maint(OrderArgs),
     /// Give a backend another weight than the configuration
     Weight(WeightArgs),
+    /// Write a configuration from that of nginx or HAProxy
+    ///
+    /// One service for each `upstream` block, `backend` or `listen` section. What has no counterpart is said on standard
+    /// error, line by line, with what to do instead.
+    Import(ImportArgs),
 }
 
 #[derive(Args, Debug)]
@@ -157,6 +163,7 @@ impl Cli {
             Verb::Drain(args) => drain::drain(&args),
             Verb::Maint(args) => order::order(&args, Change::State(AdminState::Maint)),
             Verb::Weight(args) => order::order(&args.order, Change::Weight(args.weight.0)),
+            Verb::Import(args) => import::import(&args),
         };
         let error = match result {
             Ok(code) => return code,
