@@ -29,6 +29,14 @@ const COMMANDS: &[(&str, Tested)] = &[
         Tested::Elsewhere("every test with a daemon: shunt run --config FILE"),
     ),
     ("sudo shunt status", Tested::Ask(&["status"])),
+    (
+        "shunt import nginx /etc/nginx/nginx.conf --vip 192.0.2.10 --interface eth0 > shunt.toml",
+        Tested::Elsewhere("lb-userspace/tests/import"),
+    ),
+    (
+        "shunt import haproxy /etc/haproxy/haproxy.cfg --vip 192.0.2.10 --interface eth0 > shunt.toml",
+        Tested::Elsewhere("lb-userspace/tests/import"),
+    ),
 ];
 
 enum Tested {
