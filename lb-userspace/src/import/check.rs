@@ -8,6 +8,8 @@ use hyper::http::{
     uri::{Authority, PathAndQuery},
 };
 
+use tokio_rustls::rustls::pki_types::DnsName;
+
 use crate::statuses::Statuses;
 
 /// What is not given is left to shunt's defaults.
@@ -29,7 +31,20 @@ pub(super) enum Kind {
     #[default]
     Tcp,
     Http(HttpCheck),
+    Grpc(GrpcCheck),
     None,
+}
+
+/// Certificates are not verified: which authorities are believed is for this host to say.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Tls {
+    pub(super) sni: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct GrpcCheck {
+    pub(super) service: Option<String>,
+    pub(super) tls: Option<Tls>,
 }
 
 /// A request, of values that a configuration takes.
@@ -40,10 +55,21 @@ pub(super) struct HttpCheck {
     headers: Vec<(String, String)>,
     statuses: Option<String>,
     body: Option<String>,
+    pub(super) tls: Option<Tls>,
 }
 
 /// Whether a value was taken.
 type Taken = Result<(), &'static str>;
+
+impl Tls {
+    pub(super) fn set_sni(&mut self, name: &str) -> Taken {
+        if DnsName::try_from(name).is_err() {
+            return Err("no name of a server: none is asked for");
+        }
+        self.sni = Some(name.to_owned());
+        Ok(())
+    }
+}
 
 impl HttpCheck {
     pub(super) fn set_path(&mut self, path: &str) -> Taken {
@@ -115,6 +141,7 @@ impl HttpCheck {
             headers: self.headers,
             statuses: other.statuses.or(self.statuses),
             body: other.body.or(self.body),
+            tls: other.tls.or(self.tls),
         }
     }
 

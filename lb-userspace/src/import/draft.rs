@@ -68,6 +68,8 @@ impl Ip {
 pub(super) struct Backend {
     pub(super) name: Option<String>,
     pub(super) target: Target,
+    /// Where it is checked, if not at its own address.
+    pub(super) check_at: Option<Endpoint>,
     pub(super) weight: u32,
     pub(super) backup: bool,
     /// Takes nothing at present.

@@ -4,7 +4,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Val
 
 use super::{
     Options,
-    check::{Check, Kind},
+    check::{Check, HttpCheck, Kind, Tls},
     draft::{Backend, Target},
     duration,
     fit::Fitted,
@@ -114,23 +114,23 @@ fn commented(title: &str, text: &str) -> String {
 
 fn health(check: &Check) -> Table {
     let mut table = Table::new();
-    let kind = match &check.kind {
-        Kind::Tcp => "tcp",
-        Kind::Http(_) => "http",
-        Kind::None => "none",
-    };
-    table.insert("type", value(kind));
-    if let Kind::Http(http) = &check.kind {
-        for (key, text) in http.texts() {
-            table.insert(key, value(text));
+    match &check.kind {
+        Kind::Tcp => {
+            table.insert("type", value("tcp"));
         }
-        let headers: InlineTable = http
-            .headers()
-            .iter()
-            .map(|(name, text)| (name, text))
-            .collect();
-        if !headers.is_empty() {
-            table.insert("headers", value(headers));
+        Kind::Http(http) => http_check(&mut table, http),
+        Kind::Grpc(grpc) => {
+            table.insert("type", value("grpc"));
+            if let Some(service) = &grpc.service {
+                table.insert("service", value(service));
+            }
+            if let Some(tls) = &grpc.tls {
+                table.insert("tls", value(true));
+                blind(&mut table, tls);
+            }
+        }
+        Kind::None => {
+            table.insert("type", value("none"));
         }
     }
     if let Some(port) = check.port {
@@ -154,12 +154,41 @@ fn health(check: &Check) -> Table {
     table
 }
 
+fn http_check(table: &mut Table, http: &HttpCheck) {
+    let kind = if http.tls.is_some() { "https" } else { "http" };
+    table.insert("type", value(kind));
+    for (key, text) in http.texts() {
+        table.insert(key, value(text));
+    }
+    let headers: InlineTable = http
+        .headers()
+        .iter()
+        .map(|(name, text)| (name, text))
+        .collect();
+    if !headers.is_empty() {
+        table.insert("headers", value(headers));
+    }
+    if let Some(tls) = &http.tls {
+        blind(table, tls);
+    }
+}
+
+fn blind(table: &mut Table, tls: &Tls) {
+    if let Some(name) = &tls.sni {
+        table.insert("sni", value(name));
+    }
+    table.insert("insecure", value(true));
+}
+
 fn keys(backend: &Backend, address: &str) -> Table {
     let mut table = Table::new();
     if let Some(name) = &backend.name {
         table.insert("name", value(name));
     }
     table.insert("address", value(address));
+    if let Some(at) = backend.check_at {
+        table.insert("check_address", value(at.to_string()));
+    }
     let weight = if backend.down { 0 } else { backend.weight };
     if weight != 1 {
         table.insert("weight", value(i64::from(weight)));

@@ -17,7 +17,7 @@ use super::{
     notes::Notes,
 };
 use crate::{
-    address::{Listen, Ports},
+    address::{Endpoint, Listen, Ports},
     desired::{HEAVIEST, Protocol},
 };
 
@@ -126,12 +126,16 @@ fn scale_weights(draft: &mut Draft, notes: &mut Notes) {
 fn check_a_port(service: &mut Fitted, notes: &mut Notes) {
     let draft = &mut service.draft;
     if draft.protocol == Protocol::Udp {
-        let why = "backends of UDP are not checked, unless [service.health] says how";
+        let why =
+            "backends of UDP are not checked: [service.health] type = \"dns\" or \"udp\" does that";
         notes.add(&draft.origin, why);
         return;
     }
-    let mut endpoints = draft.backends.iter().filter_map(Backend::endpoint);
-    let has_ports = endpoints.all(|endpoint| endpoint.port.is_some());
+    let has_ports = draft.backends.iter().all(|backend| {
+        let checked = backend.check_at.and_then(|at| at.port);
+        let own = |endpoint: Endpoint| checked.or(endpoint.port).is_some();
+        backend.endpoint().is_none_or(own)
+    });
     if !has_ports && draft.check.port.is_none() {
         draft.check.port = only_port(&service.listen);
         if draft.check.port.is_none() {

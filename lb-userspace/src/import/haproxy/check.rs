@@ -17,7 +17,7 @@ pub(super) struct Request {
     http: Option<HttpCheck>,
     /// `http-check` lines count only with `option httpchk`, wherever that stands.
     rules: HttpCheck,
-    pub(super) port: Option<u16>,
+    port: Option<u16>,
     has_expectation: bool,
     /// What is asked with, where it is not what shunt asks with.
     method: Option<Excerpt>,
@@ -33,10 +33,6 @@ impl Request {
             }
             check.kind = Kind::Http(http.with(self.rules));
         }
-    }
-
-    pub(super) const fn is_http(&self) -> bool {
-        self.http.is_some()
     }
 
     /// `no option httpchk`, or a check of another protocol.

@@ -126,11 +126,7 @@ fn draft(backend: &Read, all: &[Read], notes: &mut Notes) -> Draft {
         slow_start,
         check: proxy.check(notes),
         is_checked: proxy.is_checked(),
-        backends: proxy
-            .servers
-            .iter()
-            .map(|server| server.backend.clone())
-            .collect(),
+        backends: proxy.backends(),
         off: proxy.is_disabled.then_some("it is disabled"),
     }
 }

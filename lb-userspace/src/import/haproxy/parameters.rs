@@ -11,6 +11,8 @@ const PARAMETERS: &[(&[&str], usize, Option<&str>)] = &[
             "rise",
             "fall",
             "port",
+            "addr",
+            "check-sni",
             "slowstart",
             "maxconn",
         ],
@@ -101,24 +103,14 @@ const PARAMETERS: &[(&[&str], usize, Option<&str>)] = &[
         Some("TLS is passed through: clients speak it with the backends"),
     ),
     (
-        &["check-ssl"],
-        0,
-        Some("no checks with TLS: connections are checked"),
-    ),
-    (
-        &["check-alpn", "check-proto", "check-sni"],
+        &["check-alpn", "check-proto"],
         1,
-        Some("no checks with TLS or other versions of HTTP"),
+        Some("checks speak HTTP/1.1"),
     ),
     (
         &["check-reuse-pool", "check-via-socks4"],
         0,
         Some("checks connect to the backend each time"),
-    ),
-    (
-        &["addr"],
-        1,
-        Some("checks go to the address of the backend itself"),
     ),
     (
         &["agent-check"],

@@ -8,7 +8,13 @@ use super::{
     server::{self, Parameters, Server},
 };
 use crate::import::{
-    address::Local, check::Check, counterpart::Method, duration, notes::Notes, place::Excerpt,
+    address::Local,
+    check::{Check, Kind},
+    counterpart::Method,
+    draft::Backend,
+    duration,
+    notes::Notes,
+    place::Excerpt,
 };
 
 /// HAProxy's own, where nothing is said.
@@ -131,7 +137,9 @@ impl Proxy {
             if !parameters.is_checked {
                 let why = "checked, too: a service has one check for all of its backends";
                 notes.add(&server.backend.said, why);
-            } else if parameters.check != check {
+            } else if parameters.check != check
+                || parameters.checks_encrypted() != first.parameters.checks_encrypted()
+            {
                 let why = "a service has one check, that of its first server";
                 notes.add(&server.backend.said, why);
             }
@@ -139,13 +147,33 @@ impl Proxy {
         // A check has all of the interval, where nothing else is said.
         let all = check.interval.or_else(|| duration::haproxy(INTERVAL));
         check.timeout = self.timeout.or(all);
-        if self.request.is_http() && first.parameters.encrypted {
-            let why = "no checks with TLS: connections are checked";
-            notes.add(&first.backend.said, why);
-        } else {
-            self.request.clone().ask(&mut check, notes);
+        self.request.clone().ask(&mut check, notes);
+        if first.parameters.checks_encrypted() {
+            encrypt(&mut check, first, notes);
         }
+        check.port = self.common_port().or(check.port);
         check
+    }
+
+    /// Where all are checked at the same port of their own, the service says so instead of each of them.
+    fn common_port(&self) -> Option<u16> {
+        let ports = self
+            .servers
+            .iter()
+            .map(|one| one.parameters.own_check_port());
+        let mut ports = ports.collect::<Option<Vec<_>>>()?.into_iter();
+        let first = ports.next()?;
+        ports.all(|port| port == first).then_some(first)
+    }
+
+    pub(super) fn backends(&self) -> Vec<Backend> {
+        let mut backends: Vec<_> = self.servers.iter().map(|one| one.backend.clone()).collect();
+        if self.common_port().is_some() {
+            for backend in &mut backends {
+                backend.check_at = None;
+            }
+        }
+        backends
     }
 
     pub(super) fn is_checked(&self) -> bool {
@@ -162,6 +190,23 @@ impl Proxy {
         self.servers
             .iter()
             .any(|server| server.parameters.encrypted)
+    }
+}
+
+fn encrypt(check: &mut Check, server: &Server, notes: &mut Notes) {
+    let said = &server.backend.said;
+    match &mut check.kind {
+        Kind::Http(http) => {
+            http.tls = Some(server.parameters.tls.clone());
+            if !server.parameters.trusts_anybody {
+                let why = "checks do not verify certificates: [service.health] ca_file, instead of insecure, makes them";
+                notes.add(said, why);
+            }
+        }
+        _ => notes.add(
+            said,
+            "whether connections are accepted is checked, without TLS",
+        ),
     }
 }
 

@@ -1,16 +1,19 @@
 //! `server` and `default-server`.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use super::{address, parameters, sections::Line};
-use crate::import::{
-    address::Local,
-    check::Check,
-    counterpart::Bound,
-    draft::{Backend, Target, number},
-    duration,
-    notes::Notes,
-    place::Excerpt,
+use crate::{
+    address::Endpoint,
+    import::{
+        address::{Local, usable},
+        check::{Check, Tls},
+        counterpart::Bound,
+        draft::{Backend, Target, number},
+        duration,
+        notes::Notes,
+        place::Excerpt,
+    },
 };
 
 /// What shunt takes for `rise` and `fall`.
@@ -24,6 +27,13 @@ pub(super) struct Parameters {
     down: bool,
     pub(super) encrypted: bool,
     pub(super) is_checked: bool,
+    /// Whether checks speak TLS, also where nothing else does.
+    checks_tls: bool,
+    pub(super) trusts_anybody: bool,
+    pub(super) tls: Tls,
+    /// Where it is checked, in place of its own address or port.
+    check_ip: Option<IpAddr>,
+    check_port: Option<u16>,
     pub(super) check: Check,
     pub(super) slow_start: Option<Duration>,
     max_connections: Option<(String, Excerpt)>,
@@ -37,6 +47,22 @@ pub(super) struct Server {
 }
 
 impl Parameters {
+    pub(super) const fn checks_encrypted(&self) -> bool {
+        self.encrypted || self.checks_tls
+    }
+
+    /// The port of its own address that it is checked at, where that is said.
+    pub(super) fn own_check_port(&self) -> Option<u16> {
+        self.check_port.filter(|_| self.check_ip.is_none())
+    }
+
+    fn check_at(&self, own: Endpoint) -> Option<Endpoint> {
+        (self.check_ip.is_some() || self.check_port.is_some()).then(|| Endpoint {
+            ip: self.check_ip.unwrap_or(own.ip),
+            port: self.check_port.or(own.port),
+        })
+    }
+
     /// Reads words over what was said before.
     pub(super) fn read(&mut self, words: &[String], line: &Line, notes: &mut Notes) {
         let mut rest = words;
@@ -72,13 +98,27 @@ impl Parameters {
             "downinter" => self.check.down_interval = time(notes),
             "rise" => self.check.rise = count(value, said, notes),
             "fall" => self.check.fall = count(value, said, notes),
-            "port" => self.check.port = value.parse().ok().filter(|port| *port != 0),
+            "port" => self.check_port = value.parse().ok().filter(|port| *port != 0),
+            "addr" => match usable(value) {
+                Ok(ip) => self.check_ip = Some(ip),
+                Err(why) => notes.add(said, why),
+            },
+            "check-ssl" => self.checks_tls = true,
+            "no-check-ssl" => self.checks_tls = false,
+            "check-sni" => {
+                if let Err(why) = self.tls.set_sni(value) {
+                    notes.add(said, why);
+                }
+            }
             "slowstart" => {
                 let time = duration::haproxy(value);
                 self.slow_start = duration::within(time, &duration::SLOW_STARTS, said, notes);
             }
             "maxconn" => self.max_connections = Some((value.to_owned(), said.clone())),
             _ => {
+                if name == "verify" {
+                    self.trusts_anybody = value == "none";
+                }
                 if let Some(why) = parameters::leftover(name) {
                     notes.add(said, why);
                 }
@@ -109,18 +149,22 @@ pub(super) fn read(
         );
         return None;
     };
-    let target = match address::server(at, local) {
-        Ok(endpoint) => Target::At(endpoint),
-        Err(why) => {
-            notes.add(&line.part(&line.words[..3]), why);
-            Target::Left(at.clone())
-        }
-    };
+    let target = address::server(at, local);
+    if let Err(why) = target {
+        notes.add(&line.part(&line.words[..3]), why);
+    }
     let mut parameters = defaults.clone();
     parameters.read(rest, line, notes);
     let mut backend = Backend {
         name: Some(name.clone()),
-        target,
+        check_at: target
+            .as_ref()
+            .ok()
+            .and_then(|own| parameters.check_at(*own)),
+        target: match target {
+            Ok(endpoint) => Target::At(endpoint),
+            Err(_) => Target::Left(at.clone()),
+        },
         weight: parameters.weight.unwrap_or(1),
         backup: parameters.backup,
         down: parameters.down,

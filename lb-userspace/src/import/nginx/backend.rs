@@ -33,6 +33,7 @@ pub(super) fn read(
     let mut backend = Backend {
         name: None,
         target,
+        check_at: None,
         weight: 1,
         backup: false,
         down: false,

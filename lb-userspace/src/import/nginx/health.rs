@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Module, tree::Directive};
 use crate::import::{
-    check::{Check, HttpCheck, Kind},
+    check::{Check, GrpcCheck, HttpCheck, Kind, Tls},
     duration,
     notes::Notes,
 };
@@ -29,7 +29,11 @@ pub(super) fn read(
         fall: Some(FAILS),
         ..Check::default()
     };
+    let tls = encrypted.then(Tls::default);
     let mut http = HttpCheck::default();
+    http.tls.clone_from(&tls);
+    let mut grpc = GrpcCheck { service: None, tls };
+    let mut is_grpc = false;
     for parameter in &directive.arguments {
         let said = directive.part(parameter);
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -53,16 +57,17 @@ pub(super) fn read(
             },
             // That is what shunt does.
             "mandatory" => {}
+            "type" if value == "grpc" => is_grpc = true,
+            "grpc_service" => grpc.service = Some(value.to_owned()),
             "jitter" => notes.add(&said, "not needed: checks are spread over the interval"),
             _ => notes.add(&said, "no counterpart: left out"),
         }
     }
-    if module == Module::Http && encrypted {
-        let why = "no checks with TLS: connections are checked";
-        notes.add(&directive.excerpt(), why);
-    } else if module == Module::Http {
-        check.kind = Kind::Http(http);
-    }
+    check.kind = match module {
+        Module::Stream => Kind::Tcp,
+        Module::Http if is_grpc => Kind::Grpc(grpc),
+        Module::Http => Kind::Http(http),
+    };
     check
 }
 
