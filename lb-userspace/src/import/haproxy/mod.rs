@@ -4,6 +4,7 @@ mod address;
 mod bind;
 mod check;
 mod leftovers;
+mod method;
 mod parameters;
 mod proxy;
 mod sections;
