@@ -30,12 +30,7 @@ pub(super) const fn scheduler(method: Method) -> (&'static str, Option<&'static 
                 "open connections are not compared: `maglev` chooses by a hash, in the shares of the weights",
             ),
         ),
-        Method::SourceHash => (
-            "maglev",
-            Some(
-                "`maglev` hashes the client's port, too: connections of one client may go to several backends",
-            ),
-        ),
+        Method::SourceHash => ("source-hash", None),
         Method::FlowHash => ("maglev", None),
         Method::Random => (
             "maglev",
