@@ -78,48 +78,45 @@ const fn round(hash: u64, word: u64) -> u64 {
 mod tests {
     use super::*;
 
+    const SLOTS: usize = 64;
+    const FLOWS: u32 = 64_000;
+
+    /// `hash` of the flow with a number, in slots.
+    fn spreads_evenly(hash: impl Fn(u32) -> u32) {
+        let mut counts = [0_u32; SLOTS];
+        for i in 0..FLOWS {
+            counts[scale(hash(i), SLOTS as u32) as usize] += 1;
+        }
+        let expected = f64::from(FLOWS) / SLOTS as f64;
+        let chi2: f64 = counts
+            .iter()
+            .map(|&c| (f64::from(c) - expected).powi(2) / expected)
+            .sum();
+        // 63 degrees of freedom: 0.1 % of random tables exceed 103.
+        assert!(chi2 < 103.0, "chi² {chi2}");
+    }
+
     #[test]
     fn sequential_clients_and_ports_spread_evenly() {
-        const SLOTS: usize = 64;
-        const FLOWS: u32 = 64_000;
         for seed in [0, 7, 0xdead_beef] {
-            let mut counts = [0_u32; SLOTS];
-            for i in 0..FLOWS {
+            spreads_evenly(|i| {
                 let client = (0x0a00_0000 + i / 1000).to_be();
                 let port = (30_000 + (i % 1000) as u16).to_be();
-                let hashes = Hashes::of::<u32>(seed, client, port, 80_u16.to_be());
-                counts[scale(hashes.flow, SLOTS as u32) as usize] += 1;
-            }
-            let expected = f64::from(FLOWS) / SLOTS as f64;
-            let chi2: f64 = counts
-                .iter()
-                .map(|&c| (f64::from(c) - expected).powi(2) / expected)
-                .sum();
-            // 63 degrees of freedom: 0.1 % of random tables exceed 103.
-            assert!(chi2 < 103.0, "seed {seed}: chi² {chi2}");
+                Hashes::of::<u32>(seed, client, port, 80_u16.to_be()).flow
+            });
         }
     }
 
     #[test]
     fn sequential_clients_spread_evenly_by_their_addresses_alone() {
-        const SLOTS: usize = 64;
-        const CLIENTS: u32 = 64_000;
         for seed in [0, 7, 0xdead_beef] {
-            let mut counts = [0_u32; SLOTS];
-            for i in 0..CLIENTS {
-                let hashes = Hashes::of::<u32>(seed, (0x0a00_0000 + i).to_be(), i as u16, 80);
-                let again = Hashes::of::<u32>(seed, (0x0a00_0000 + i).to_be(), !i as u16, 80);
-                assert_eq!(hashes.client, again.client);
-                assert_ne!(hashes.flow, again.flow);
-                counts[scale(hashes.client, SLOTS as u32) as usize] += 1;
-            }
-            let expected = f64::from(CLIENTS) / SLOTS as f64;
-            let chi2: f64 = counts
-                .iter()
-                .map(|&c| (f64::from(c) - expected).powi(2) / expected)
-                .sum();
-            // As above.
-            assert!(chi2 < 103.0, "seed {seed}: chi² {chi2}");
+            spreads_evenly(|i| {
+                let of = |port| Hashes::of::<u32>(seed, (0x0a00_0000 + i).to_be(), port, 80);
+                let (one, other) = (of(i as u16), of(!i as u16));
+                assert_eq!(one.client, other.client);
+                assert_ne!(one.flow, other.flow);
+                one.client
+            });
         }
     }
 
