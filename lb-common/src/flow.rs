@@ -136,11 +136,42 @@ impl Ticks {
 pub struct FlowRecord {
     pub backend: BackendId,
     /// Whose slot it is an exception to; which slot follows from the tuple.
-    pub pool: u32,
+    pub pool: u16,
+    /// TCP: bits of [`Closing`].
+    pub closing: u16,
     pub seen: Seen,
 }
 
 map_type!(FlowRecord, size = 12, align = 4);
+
+impl FlowRecord {
+    /// Whether the connection has ended. Late packets may still come.
+    #[inline(always)]
+    pub const fn is_closed(&self) -> bool {
+        is_closed(self.closing)
+    }
+}
+
+/// A client of a pool whose clients keep their backends.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Client<A> {
+    pub address: A,
+    pub pool: u32,
+}
+
+map_type!(Client<u32>, size = 8, align = 4);
+map_type!(Client<[u32; 4]>, size = 20, align = 4);
+
+/// The backend of a [`Client`]'s last flow, and when that began.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ClientRecord {
+    pub backend: BackendId,
+    pub seen: Seen,
+}
+
+map_type!(ClientRecord, size = 8, align = 4);
 
 /// What a reply is rewritten to: its source becomes the VIP that the client talks to. Keyed by the
 /// [`Tuple`] of the backend's packets.
@@ -172,13 +203,22 @@ pub enum Closing {
     Contested = 4,
 }
 
+/// Whether bits of [`Closing`] say that a connection has ended.
+#[inline(always)]
+pub const fn is_closed(said: u16) -> bool {
+    said & Closing::Closed as u16 == Closing::Closed as u16
+}
+
 impl<A: Address> ReverseRecord<A> {
-    /// Takes note of a packet's FIN or RST.
+    /// Takes note of a packet's FIN or RST. Whether the connection ends by it.
     #[inline(always)]
-    pub fn note(&mut self, closing: Closing) {
-        if self.closing & closing as u16 != closing as u16 {
-            self.closing |= closing as u16;
+    pub fn note(&mut self, closing: Closing) -> bool {
+        if self.closing & closing as u16 == closing as u16 {
+            return false;
         }
+        let was_closed = self.is_closed();
+        self.closing |= closing as u16;
+        !was_closed && self.is_closed()
     }
 
     /// Takes over the time of a record that says the same; `false` where it does not.
@@ -194,7 +234,7 @@ impl<A: Address> ReverseRecord<A> {
 
     #[inline(always)]
     pub const fn is_closed(&self) -> bool {
-        self.closing & Closing::Closed as u16 == Closing::Closed as u16
+        is_closed(self.closing)
     }
 
     /// Whether a SYN-ACK under these ports belongs to another connection.

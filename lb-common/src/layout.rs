@@ -1,7 +1,7 @@
 //! Names and sizes of the maps, the same for the object file, the pins and the daemon.
 
 /// Raised with every change to a map's meaning: a daemon adopts only pins of its own version.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 pub const CONTROL: &str = "CONTROL";
 pub const LISTENERS_V4: &str = "LISTENERS_V4";
@@ -11,6 +11,14 @@ pub const POOLS: &str = "POOLS";
 pub const FORMER_POOLS: &str = "FORMER_POOLS";
 pub const SLOTS: &str = "SLOTS";
 pub const BACKENDS: &str = "BACKENDS";
+/// What backends have to do, by the same index: [`crate::load`].
+pub const LOADS: &str = "LOADS";
+/// By pool, whose turn it is.
+pub const TURNS: &str = "TURNS";
+/// By pool, for how long a client keeps its backend; and which backend each has.
+pub const AFFINITY: &str = "AFFINITY";
+pub const CLIENTS_V4: &str = "CLIENTS_V4";
+pub const CLIENTS_V6: &str = "CLIENTS_V6";
 /// Which destinations may be a VIP, and which sources may be a backend; of those of `fullnat` the addresses alone.
 /// Bitmaps of [`crate::filter`].
 pub const VIP_FILTER: &str = "VIP_FILTER";
@@ -75,13 +83,18 @@ pub const PORTS_CAPACITY: u32 = 1 << 16;
 pub const DEVICES_CAPACITY: u32 = 1 << 14;
 /// Recorded flows: one table for half-open, one for established, per family.
 pub const FLOWS_CAPACITY: u32 = 1 << 16;
+/// Clients that keep their backends.
+pub const CLIENTS_CAPACITY: u32 = 1 << 16;
 /// Reverse entries: established, and half-open.
 pub const REVERSE_CAPACITY: u32 = 1 << 18;
 pub const REVERSE_HALF_CAPACITY: u32 = 1 << 16;
-/// Entries of [`PROGRAMS`]: what draws a port for a new flow of `fullnat`, and what opens it then.
-pub const PROGRAMS_CAPACITY: u32 = 2;
-pub const DRAW: u32 = 0;
-pub const OPEN: u32 = 1;
+/// Entries of [`PROGRAMS`]: what chooses a backend for a new flow; what records it, or draws a port for one of `fullnat`;
+/// what opens that then; and the program that all packets come to.
+pub const PROGRAMS_CAPACITY: u32 = 4;
+pub const CHOOSE: u32 = 0;
+pub const ENTER: u32 = 1;
+pub const OPEN: u32 = 2;
+pub const ALL: u32 = 3;
 /// Source addresses of one family.
 pub const SNAT_CAPACITY: u32 = 256;
 /// Translations of one family, each with two halves. The kernel takes the memory for all of them when the maps are made:

@@ -11,6 +11,7 @@
 //! | [`half_open`] | of which flows has only the client spoken? |
 //! | [`fresh`] | which UDP flows were noted within this second? |
 //! | [`fragment`] | which ports does a fragment without them have? |
+//! | [`load`] | what has a backend to do, and how does it answer? |
 //! | [`local`] | what is remembered of a socket of this host? |
 //! | [`translation`], [`snat`] | how does `fullnat` rewrite a flow, for how long, and by which port? |
 //! | [`packet`] | where are the headers, and are they true? |
@@ -39,6 +40,7 @@ pub mod half_open;
 pub mod hash;
 pub mod hop;
 pub mod layout;
+pub mod load;
 pub mod local;
 pub mod packet;
 pub mod port;

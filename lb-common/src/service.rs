@@ -56,13 +56,76 @@ pub fn place<A: Address>(seed: u32, vip: A, port: u16, protocol: u8) -> u32 {
     hash::endpoint(seed, vip, port, protocol) & (PLACES - 1)
 }
 
-/// What of a flow says which slot is its own.
+/// Which slot's owner a new flow goes to.
+#[repr(u8)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum IndexedBy {
+    /// The slot of the flow's hash.
     #[default]
-    Flow,
-    /// The client's address alone.
-    Client,
+    Flow = 0,
+    /// That of its client's address alone.
+    Client = 1,
+    /// One slot after the other.
+    Turn = 2,
+    /// Any.
+    Random = 3,
+    /// Any two: the owner with less load for its weight.
+    LeastLoaded = 4,
+}
+
+impl IndexedBy {
+    pub const ALL: [Self; 5] = [
+        Self::Flow,
+        Self::Client,
+        Self::Turn,
+        Self::Random,
+        Self::LeastLoaded,
+    ];
+
+    /// Whether a flow's hash says its slot, so that no flow has to be remembered while the table stays.
+    #[inline(always)]
+    pub const fn is_by_hash(self) -> bool {
+        matches!(self, Self::Flow | Self::Client)
+    }
+
+    #[inline(always)]
+    const fn from_bits(bits: u8) -> Self {
+        match bits {
+            1 => Self::Client,
+            2 => Self::Turn,
+            3 => Self::Random,
+            4 => Self::LeastLoaded,
+            _ => Self::Flow,
+        }
+    }
+}
+
+/// How a pool gives out its flows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Discipline {
+    pub by: IndexedBy,
+    /// Whether every flow is recorded.
+    pub tracks: bool,
+    /// For how long a client's new flows go to the backend of its last, in the unit of [`Seen`](crate::flow::Seen); 0: no
+    /// longer than anybody's. Needs `tracks`.
+    pub affinity: u32,
+}
+
+impl From<IndexedBy> for Discipline {
+    fn from(by: IndexedBy) -> Self {
+        Self {
+            by,
+            tracks: !by.is_by_hash(),
+            affinity: 0,
+        }
+    }
+}
+
+impl Discipline {
+    /// Whether a flow that nobody recorded is found by one as by the other.
+    pub fn agrees(&self, other: &Self) -> bool {
+        self.by == other.by && self.tracks == other.tracks
+    }
 }
 
 /// Where a pool's slots are. In maps it is one 64-bit word, so that a table is switched by one store.
@@ -73,17 +136,17 @@ pub struct PoolEntry {
     /// Number of slots, less than 2^24; 0: no such pool.
     pub size: u32,
     pub by: IndexedBy,
+    /// Whether every flow is recorded.
+    pub tracks: bool,
 }
 
-const BY_CLIENT: u64 = 1 << 56;
+const BY: u32 = 56;
+const TRACKS: u64 = 1 << 63;
 
 impl PoolEntry {
     pub const fn to_word(self) -> u64 {
-        let by = match self.by {
-            IndexedBy::Flow => 0,
-            IndexedBy::Client => BY_CLIENT,
-        };
-        by | (self.size as u64) << 32 | self.base as u64
+        let tracks = if self.tracks { TRACKS } else { 0 };
+        tracks | (self.by as u64) << BY | (self.size as u64) << 32 | self.base as u64
     }
 
     #[inline(always)]
@@ -91,22 +154,24 @@ impl PoolEntry {
         Self {
             base: word as u32,
             size: (word >> 32) as u32 & 0x00ff_ffff,
-            by: if word & BY_CLIENT == 0 {
-                IndexedBy::Flow
-            } else {
-                IndexedBy::Client
-            },
+            by: IndexedBy::from_bits((word >> BY) as u8 & 7),
+            tracks: word & TRACKS != 0,
         }
     }
 
-    /// The slot of a flow, counted from the first.
+    /// The slot of a flow, counted from the first, as far as its hash says it.
     #[inline(always)]
     pub const fn slot(&self, hashes: Hashes) -> u32 {
-        let hash = match self.by {
-            IndexedBy::Flow => hashes.flow,
+        hash::scale(self.hash(hashes), self.size)
+    }
+
+    /// The hash that says it.
+    #[inline(always)]
+    pub const fn hash(&self, hashes: Hashes) -> u32 {
+        match self.by {
             IndexedBy::Client => hashes.client,
-        };
-        hash::scale(hash, self.size)
+            _ => hashes.flow,
+        }
     }
 }
 
@@ -187,13 +252,16 @@ mod tests {
 
     #[test]
     fn a_pool_is_one_word() {
-        for by in [IndexedBy::Flow, IndexedBy::Client] {
-            let entry = PoolEntry {
-                base: u32::MAX,
-                size: (1 << 24) - 1,
-                by,
-            };
-            assert_eq!(PoolEntry::from_word(entry.to_word()), entry);
+        for by in IndexedBy::ALL {
+            for tracks in [false, true] {
+                let entry = PoolEntry {
+                    base: u32::MAX,
+                    size: (1 << 24) - 1,
+                    by,
+                    tracks,
+                };
+                assert_eq!(PoolEntry::from_word(entry.to_word()), entry);
+            }
         }
         assert_eq!(PoolEntry::from_word(0), PoolEntry::default());
     }

@@ -6,6 +6,9 @@
 //! | `previous` differs | in transition | opening: to `current`, recorded; else: recorded flow if found, else `previous` while it lives, recorded |
 //! | `previous` = `current` | settled | recorded flow if found, else `current` |
 //!
+//! Where every flow is recorded, a slot only gives the backends a share of the new ones, and says where a stray packet
+//! goes. Unrecorded, a flow is one from before that was so: then the table before knows.
+//!
 //! A table that changes its size starts with `previous` = [`BackendId::FORMER`] in every slot: an old flow's slot of the
 //! table before, which is kept for so long, says who its owner was.
 //!
@@ -52,6 +55,27 @@ pub enum Reason {
     Current,
     /// No record in a moving slot: an old flow, which stays with the previous owner.
     Previous,
+    /// No record where every flow has one: it is new, and nobody's yet.
+    New,
+}
+
+/// What a choice follows from, beside the slot.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Asks {
+    /// The packet opens a flow: a TCP SYN without ACK.
+    pub opens: bool,
+    /// It may open one: every packet of UDP.
+    pub may_open: bool,
+    /// Every flow of the pool is recorded.
+    pub tracks: bool,
+}
+
+impl Choice {
+    const NEW: Self = Self {
+        backend: BackendId::NONE,
+        reason: Reason::New,
+        record: false,
+    };
 }
 
 impl Slot {
@@ -97,20 +121,19 @@ impl Slot {
         }
     }
 
-    /// Chooses the backend of a packet. `opens` says that the packet opens a flow (a TCP SYN without ACK);
-    /// UDP never does. `recorded` looks the flow up, `former` the packet's slot in the table before the last resize;
-    /// `lives` says whether a backend takes packets.
+    /// Chooses the backend of a packet. `recorded` looks the flow up, `former` the packet's slot in the table before the
+    /// last resize; `lives` says whether a backend takes packets.
     ///
-    /// A stable slot calls none of them.
+    /// A stable slot calls none of them, unless every flow is recorded.
     #[inline(always)]
     pub fn choose(
         self,
-        opens: bool,
+        asks: Asks,
         recorded: impl FnOnce() -> Option<BackendId>,
         former: impl FnOnce() -> Option<Self>,
         lives: impl Fn(BackendId) -> bool,
     ) -> Choice {
-        if self.previous.is_none() {
+        if self.previous.is_none() && !asks.tracks {
             return Choice {
                 backend: self.current,
                 reason: Reason::Stable,
@@ -128,20 +151,35 @@ impl Slot {
             };
         }
         let orphan = found.is_some();
-        if self.previous == self.current {
+        if asks.tracks && (asks.opens || orphan) {
+            return Choice::NEW;
+        }
+        let has_old_flows = if asks.tracks {
+            self.previous == BackendId::FORMER
+        } else {
+            self.previous != self.current
+        };
+        if !has_old_flows {
+            if asks.tracks && asks.may_open {
+                return Choice::NEW;
+            }
             return Choice {
                 backend: self.current,
                 reason: Reason::Current,
                 record: orphan && self.current.is_somebody(),
             };
         }
-        let current = Choice {
-            backend: self.current,
-            reason: Reason::Current,
-            record: self.current.is_somebody(),
+        let current = if asks.tracks {
+            Choice::NEW
+        } else {
+            Choice {
+                backend: self.current,
+                reason: Reason::Current,
+                record: self.current.is_somebody(),
+            }
         };
         // An orphan's backend died: it is no old flow of `previous`, it starts again like a new one.
-        if opens || orphan {
+        if asks.opens || orphan {
             return current;
         }
         let previous = if self.previous == BackendId::FORMER {
@@ -178,6 +216,18 @@ impl Slot {
             SlotState::Transition | SlotState::Settled => Self {
                 current: owner,
                 previous: owner,
+            },
+        }
+    }
+
+    /// The same where every flow is recorded: no owner has others, save one of a former table.
+    pub fn advance_tracked(self, owner: BackendId) -> Self {
+        Self {
+            current: owner,
+            previous: if self.previous == BackendId::FORMER {
+                BackendId::FORMER
+            } else {
+                BackendId::NONE
             },
         }
     }

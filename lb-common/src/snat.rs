@@ -1,6 +1,6 @@
 //! Source addresses of `fullnat`, their ports, and which of them a new flow tries.
 
-use crate::{hash, map_type};
+use crate::{backend::BackendId, hash, map_type};
 
 /// The ports of a source address that may be used, in two ranges: (first, count), host byte order.
 #[repr(C)]
@@ -69,7 +69,7 @@ pub struct SnatAddress<A> {
 map_type!(SnatAddress<u32>, size = 12, align = 4);
 map_type!(SnatAddress<[u32; 4]>, size = 24, align = 4);
 
-/// What was drawn for a new flow, from one program to the next.
+/// What was chosen and drawn for a new flow, from one program to the next.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Drawn {
@@ -77,9 +77,10 @@ pub struct Drawn {
     pub port: u16,
     /// One of the constants below.
     pub outcome: u16,
+    pub backend: BackendId,
 }
 
-map_type!(Drawn, size = 20, align = 4);
+map_type!(Drawn, size = 24, align = 4);
 
 impl Drawn {
     /// Every port that was tried is taken.
@@ -87,6 +88,10 @@ impl Drawn {
     pub const FREE: u16 = 1;
     /// Somebody's, whose translation is over.
     pub const OVER: u16 = 2;
+    /// There is no backend for it.
+    pub const NOBODY: u16 = 3;
+    /// Every backend has as many flows as it may have.
+    pub const FULL: u16 = 4;
 }
 
 /// Ports that a new flow tries. Each is drawn anew: where 50,000 of 64,512 are taken, all of them are in one case of ten

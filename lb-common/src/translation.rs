@@ -13,7 +13,7 @@
 use crate::{
     address::Address,
     backend::BackendId,
-    flow::{Closing, Seen, Tuple, UDP},
+    flow::{self, Closing, Seen, Tuple, UDP},
     map_type,
     packet::Headers,
 };
@@ -46,22 +46,26 @@ impl Side {
         side
     }
 
-    /// Takes note of a packet. Writes only what changes: the other packets of a second cost no store.
+    /// Takes note of a packet; what was said before it, where it says more. Writes only what changes: the other packets of a
+    /// second cost no store.
     #[inline(always)]
-    pub fn hear<A>(&mut self, headers: &Headers<A>, fin: Closing, now: Seen) {
-        let mut said = self.said;
+    pub fn hear<A>(&mut self, headers: &Headers<A>, fin: Closing, now: Seen) -> Option<u16> {
+        let before = self.said;
+        let mut said = before;
         if let Some(closing) = headers.closing(fin) {
             said |= closing as u16;
         }
         if !headers.opens() && !headers.resets() {
             said |= Self::SPOKE;
         }
-        if self.said != said {
-            self.said = said;
-        }
         if self.seen != now {
             self.seen = now;
         }
+        if before == said {
+            return None;
+        }
+        self.said = said;
+        Some(before)
     }
 }
 
@@ -75,7 +79,7 @@ pub struct Limits {
 
 /// How long a closed connection keeps its port: the side that closed first answers for as long (Linux,
 /// `TCP_TIMEWAIT_LEN`).
-const CLOSED: u32 = Seen::units(60);
+pub const CLOSED: u32 = Seen::units(60);
 
 /// What both sides together say of a translation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -103,7 +107,7 @@ impl Life {
     /// Whether the connection has ended.
     #[inline(always)]
     pub const fn is_closed(self) -> bool {
-        self.said & Closing::Closed as u16 == Closing::Closed as u16
+        flow::is_closed(self.said)
     }
 
     /// Whether the translation may go: it has been idle for longer than its state allows.

@@ -67,6 +67,8 @@ named! {
         ReplyStackTranslated = "reply_stack_translated",
         /// For a service that has no backend to take it.
         NoBackend = "drop_no_backend",
+        /// A new flow, while every backend that it may go to has as many as it may have.
+        BackendsFull = "drop_backends_full",
         /// For a `dsr` backend whose MAC is not known, or whose interface is not transmitted on.
         NoNextHop = "drop_no_next_hop",
         /// Too large for a tunnel, and no way to tell its sender.
@@ -105,6 +107,8 @@ named! {
         SelectCurrent = "select_current",
         /// A slot's previous owner kept an old flow.
         SelectPrevious = "select_previous",
+        /// The scheduler chose a backend for a new flow.
+        SelectNew = "select_new",
         /// A flow was recorded.
         FlowRecorded = "flow_recorded",
         /// A recorded flow was promoted to established.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use lb_common::{
     backend::BackendId,
-    slot::{Slot, SlotState},
+    slot::{Asks, Slot, SlotState},
 };
 
 const BACKENDS: [BackendId; 3] = [
@@ -85,7 +85,10 @@ impl World {
     fn choose(&mut self, f: usize, opens: bool) -> BackendId {
         let record = self.flows[f].record;
         let choice = self.slot.choose(
-            opens,
+            Asks {
+                opens,
+                ..Asks::default()
+            },
             || (!record.is_none()).then_some(record),
             || self.former,
             |id| self.lives(id),

@@ -7,10 +7,10 @@ use aya_ebpf::{
 };
 use lb_common::{
     address::{Address, V4, V6},
-    flow::{FlowRecord, ReverseRecord, Tuple},
+    flow::{Client, ClientRecord, FlowRecord, ReverseRecord, Tuple},
     half_open::{BUCKETS, HalfOpen, Heads},
     layout::{
-        FLOWS_CAPACITY, RETURN_LOCKS_CAPACITY, REVERSE_CAPACITY, REVERSE_HALF_CAPACITY,
+        CLIENTS_CAPACITY, FLOWS_CAPACITY, RETURN_LOCKS_CAPACITY, REVERSE_CAPACITY, REVERSE_HALF_CAPACITY,
         SNAT_CAPACITY, TRANSLATIONS_CAPACITY,
     },
     packet::Icmp,
@@ -20,6 +20,7 @@ use lb_common::{
 };
 
 pub type Flows<A> = LruHashMap<Tuple<A>, FlowRecord>;
+pub type Clients<A> = LruHashMap<Client<A>, ClientRecord>;
 pub type Reverse<A> = LruHashMap<Tuple<A>, ReverseRecord<A>>;
 
 /// An address family with its maps.
@@ -30,6 +31,7 @@ pub trait Family: Address + Icmp {
     fn listeners() -> &'static Array<ListenerEntry<Self>>;
     fn flows_half() -> &'static Flows<Self>;
     fn flows() -> &'static Flows<Self>;
+    fn clients() -> &'static Clients<Self>;
     fn reverse_half_heads() -> &'static Array<Heads>;
     fn reverse_half() -> &'static Array<HalfOpen<Self>>;
     fn reverse() -> &'static Reverse<Self>;
@@ -46,6 +48,7 @@ macro_rules! family {
         $listeners:ident,
         $flows_half:ident,
         $flows:ident,
+        $clients:ident,
         $reverse_half_heads:ident,
         $reverse_half:ident,
         $reverse:ident,
@@ -61,6 +64,8 @@ macro_rules! family {
         static $flows_half: Flows<$address> = LruHashMap::with_max_entries(FLOWS_CAPACITY, 0);
         #[map]
         static $flows: Flows<$address> = LruHashMap::with_max_entries(FLOWS_CAPACITY, 0);
+        #[map]
+        static $clients: Clients<$address> = LruHashMap::with_max_entries(CLIENTS_CAPACITY, 0);
         // Mapped, each begins with a page, and so with a cache line.
         #[map]
         static $reverse_half_heads: Array<Heads> = Array::with_max_entries(BUCKETS, BPF_F_MMAPABLE);
@@ -98,6 +103,11 @@ macro_rules! family {
             #[inline(always)]
             fn flows() -> &'static Flows<Self> {
                 &$flows
+            }
+
+            #[inline(always)]
+            fn clients() -> &'static Clients<Self> {
+                &$clients
             }
 
             #[inline(always)]
@@ -144,6 +154,7 @@ family!(
     LISTENERS_V4,
     FLOWS_HALF_V4,
     FLOWS_V4,
+    CLIENTS_V4,
     REVERSE_HALF_HEADS_V4,
     REVERSE_HALF_V4,
     REVERSE_V4,
@@ -158,6 +169,7 @@ family!(
     LISTENERS_V6,
     FLOWS_HALF_V6,
     FLOWS_V6,
+    CLIENTS_V6,
     REVERSE_HALF_HEADS_V6,
     REVERSE_HALF_V6,
     REVERSE_V6,

@@ -2,32 +2,41 @@
 
 use lb_common::{
     address::Address,
-    backend::{Backend, BackendId},
-    flow::{FlowRecord, Tuple},
+    backend::{Backend, BackendId, Forward},
+    flow::{Closing, FlowRecord, TCP, Tuple},
+    packet::Headers,
     verdict::Event,
 };
 
 use crate::{
     clock::now,
     family::{Family, Flows},
-    reverse, stats,
+    loads, reverse, stats,
 };
 
-/// The backend that was recorded for the flow.
+/// The backend that was recorded for the flow. A SYN after the end of a connection opens another one.
 #[inline(always)]
-pub fn find<A: Family>(tuple: &Tuple<A>) -> Option<BackendId> {
-    touch(A::flows(), tuple)
-        .or_else(|| touch(A::flows_half(), tuple))
+pub fn find<A: Family>(headers: &Headers<A>, is_half: &mut bool) -> Option<BackendId> {
+    let (tuple, opens) = (&headers.tuple, headers.opens());
+    touch(A::flows(), tuple, opens)
+        .or_else(|| {
+            let found = touch(A::flows_half(), tuple, opens);
+            *is_half = found.is_some();
+            found
+        })
         // Perhaps another CPU has just promoted it.
-        .or_else(|| touch(A::flows(), tuple))
+        .or_else(|| touch(A::flows(), tuple, opens))
 }
 
 #[inline(always)]
-fn touch<A: Address>(flows: &Flows<A>, tuple: &Tuple<A>) -> Option<BackendId> {
+fn touch<A: Address>(flows: &Flows<A>, tuple: &Tuple<A>, opens: bool) -> Option<BackendId> {
     let record = flows.get_ptr_mut(tuple)?;
     let now = now();
     // SAFETY: a live element of a preallocated map. Another packet of the flow may write the same word.
     unsafe {
+        if opens && (*record).is_closed() {
+            return None;
+        }
         if (*record).seen != now {
             (*record).seen = now;
         }
@@ -69,5 +78,38 @@ pub fn promote<A: Family>(tuple: &Tuple<A>) {
     if A::flows().insert(tuple, record, 0).is_ok() {
         let _ = A::flows_half().remove(tuple);
         stats::event(Event::FlowPromoted);
+    }
+}
+
+/// Takes note of how far a flow has come, where the backend's side does not pass here: what its client says has to do.
+#[inline(always)]
+pub fn hear<A: Family>(headers: &Headers<A>, id: BackendId, backend: &Backend, is_half: bool) {
+    const NAT: u8 = Forward::Nat as u8;
+    if backend.forward == NAT || headers.opens() {
+        return;
+    }
+    let tuple = &headers.tuple;
+    if is_half {
+        promote(tuple);
+        loads::opened(id);
+    }
+    if tuple.protocol == TCP && headers.closing(Closing::Closed).is_some() {
+        close(tuple).then(|| loads::closed(id));
+    }
+}
+
+/// Notes that both sides have said that the connection ends. Whether nobody had noted it.
+#[inline(always)]
+pub fn close<A: Family>(tuple: &Tuple<A>) -> bool {
+    let Some(record) = A::flows().get_ptr_mut(tuple) else {
+        return false;
+    };
+    // SAFETY: a live element of a preallocated map. Another packet of the flow may write the same word.
+    unsafe {
+        let is_first = !(*record).is_closed();
+        if is_first {
+            (*record).closing = Closing::Closed as u16;
+        }
+        is_first
     }
 }

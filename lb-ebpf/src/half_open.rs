@@ -11,6 +11,7 @@ use crate::{clock, family::Family};
 /// An entry, and where it stands.
 pub struct Found<A> {
     pub record: ReverseRecord<A>,
+    head: u64,
     bucket: u32,
     way: u32,
 }
@@ -24,22 +25,32 @@ pub fn find<A: Family>(reply: &Tuple<A>, control: &Control) -> Option<Found<A>> 
     let record = spot.read(head, reply, clock::ticks(), |i| word(entry, i))?;
     Some(Found {
         record,
+        head,
         bucket: spot.bucket,
         way,
     })
 }
 
-/// `false` where the same stood there before.
+/// What stood in the place of an entry that was written.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub enum Former {
+    Other,
+    /// The same.
+    Same,
+    /// The same, of a SYN that had no answer.
+    Unanswered,
+}
+
 #[inline(always)]
-pub fn write<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>, control: &Control) -> bool {
+pub fn write<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>, control: &Control) -> Former {
     let spot = Spot::of(control.seed, reply);
     let Some(heads) = A::reverse_half_heads().get_ptr_mut(spot.bucket) else {
-        return false;
+        return Former::Same;
     };
     let now = clock::ticks();
     let way = spot.choose(now, |way| read(heads, way));
     let Some(place) = A::reverse_half().get_ptr_mut(spot.place(way)) else {
-        return false;
+        return Former::Same;
     };
     let former = read(heads, way & (WAYS - 1));
     let set = |i, word| {
@@ -48,7 +59,31 @@ pub fn write<A: Family>(reply: &Tuple<A>, record: &ReverseRecord<A>, control: &C
     };
     let is_new = spot.write(former, reply, record, |i| word(place, i), set);
     store(heads, way, spot.head(now));
-    is_new
+    if is_new {
+        Former::Other
+    } else if Spot::is_unanswered(former, now) {
+        Former::Unanswered
+    } else {
+        Former::Same
+    }
+}
+
+/// Notes that the backend has sent a SYN-ACK. Whether it is the first.
+#[inline(always)]
+pub fn accept<A: Family>(found: &Found<A>) -> bool {
+    if Spot::is_accepted(found.head) {
+        return false;
+    }
+    if let Some(heads) = A::reverse_half_heads().get_ptr_mut(found.bucket) {
+        store(heads, found.way, Spot::accepted(found.head));
+    }
+    true
+}
+
+/// Whether it has.
+#[inline(always)]
+pub const fn is_accepted<A>(found: &Found<A>) -> bool {
+    Spot::is_accepted(found.head)
 }
 
 /// Notes that the client has sent a FIN.

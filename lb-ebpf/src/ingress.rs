@@ -21,10 +21,11 @@ use crate::{
     transmit::{self, Journey, Outcome},
 };
 
-/// What a program does: everything, or a step of opening a flow of `fullnat`.
+/// What a program does: everything, or a step of opening a flow that needs more than a hash.
 pub const ALL: u32 = 0;
-pub const DRAW: u32 = 1;
-pub const OPEN: u32 = 2;
+pub const CHOOSE: u32 = 1;
+pub const ENTER: u32 = 2;
+pub const OPEN: u32 = 3;
 
 #[inline(always)]
 pub fn handle<const STEP: u32>(frame: &mut Frame) -> Outcome {
@@ -77,13 +78,19 @@ fn packet<A: Family + Tunnel, const STEP: u32>(frame: &mut Frame, network: usize
         None
     };
     if STEP != ALL {
-        let Some(place) = pool.and_then(|pool| steer::place(&headers, pool, control)) else {
+        let Some(pool) = pool else {
             return Outcome::stays(Verdict::NoBackend);
         };
-        if STEP == DRAW {
-            return forward::draw(frame, &headers, &place, control);
+        if STEP != OPEN {
+            let Some(place) = steer::place(&headers, pool, control) else {
+                return Outcome::stays(Verdict::NoBackend);
+            };
+            if STEP == CHOOSE {
+                return forward::choose(frame, &headers, pool, &place);
+            }
+            return forward::enter(frame, &headers, pool, &place, control);
         }
-        let result = forward::open(frame, &headers, &place, control);
+        let result = forward::open(frame, &headers, control);
         return settled(frame, &headers, result, control);
     }
     let result = if let Some(pool) = pool {

@@ -7,6 +7,8 @@
 //! | [`local`] | what becomes of a client on this host? |
 //! | [`concern`] | may a packet be ours at all, by its addresses? |
 //! | [`steer`] | which service is it for, and which backend takes it? |
+//! | [`schedule`] | which of them takes a new flow, where its hash does not say so? |
+//! | [`loads`] | what have backends to do? |
 //! | [`forward`] | what is done to a packet for its backend? |
 //! | [`flows`] | what was recorded of a flow? |
 //! | [`fresh`] | which of them need no note now? |
@@ -37,9 +39,11 @@ mod frame;
 mod fresh;
 mod half_open;
 mod ingress;
+mod loads;
 mod local;
 mod maps;
 mod reverse;
+mod schedule;
 mod skb;
 mod stats;
 mod steer;
@@ -60,12 +64,20 @@ pub fn shunt_xdp(ctx: XdpContext) -> u32 {
     arrives::<{ ingress::ALL }>(Frame::new(ctx))
 }
 
-/// Goes on where `shunt_xdp` found no translation: draws a port, and calls `shunt_xdp_open`. A program of its own, because
-/// the verifier walks every way from each of the ports that are tried to the end.
+/// Goes on where `shunt_xdp` found no record of a flow that has to have one: chooses its backend, and calls
+/// `shunt_xdp_enter`. This and those below are programs of their own, because the verifier walks every way from each of the
+/// slots and ports that are tried to the end.
 #[xdp]
 #[inline(always)]
-pub fn shunt_xdp_draw(ctx: XdpContext) -> u32 {
-    arrives::<{ ingress::DRAW }>(Frame::new(ctx))
+pub fn shunt_xdp_choose(ctx: XdpContext) -> u32 {
+    arrives::<{ ingress::CHOOSE }>(Frame::new(ctx))
+}
+
+/// Records the flow, and calls `shunt_xdp` again; or draws a port for one of `fullnat`, and calls `shunt_xdp_open`.
+#[xdp]
+#[inline(always)]
+pub fn shunt_xdp_enter(ctx: XdpContext) -> u32 {
+    arrives::<{ ingress::ENTER }>(Frame::new(ctx))
 }
 
 /// Translates the packet, by what was drawn if it opens a flow.
@@ -75,7 +87,7 @@ pub fn shunt_xdp_open(ctx: XdpContext) -> u32 {
     arrives::<{ ingress::OPEN }>(Frame::new(ctx))
 }
 
-/// The same three where the kernel has frames larger than a page (5.18): programs call only their like.
+/// The same four where the kernel has frames larger than a page (5.18): programs call only their like.
 #[xdp(frags)]
 #[inline(always)]
 pub fn shunt_xdp_frags(ctx: XdpContext) -> u32 {
@@ -84,8 +96,14 @@ pub fn shunt_xdp_frags(ctx: XdpContext) -> u32 {
 
 #[xdp(frags)]
 #[inline(always)]
-pub fn shunt_xdp_draw_frags(ctx: XdpContext) -> u32 {
-    arrives::<{ ingress::DRAW }>(Frame::in_buffers(ctx))
+pub fn shunt_xdp_choose_frags(ctx: XdpContext) -> u32 {
+    arrives::<{ ingress::CHOOSE }>(Frame::in_buffers(ctx))
+}
+
+#[xdp(frags)]
+#[inline(always)]
+pub fn shunt_xdp_enter_frags(ctx: XdpContext) -> u32 {
+    arrives::<{ ingress::ENTER }>(Frame::in_buffers(ctx))
 }
 
 #[xdp(frags)]

@@ -15,6 +15,7 @@ use lb_common::{
     layout::{
         self, BACKENDS_CAPACITY, DEVICES_CAPACITY, PORTS_CAPACITY, SLOTS_CAPACITY, TrafficEntry,
     },
+    load::Load,
     port::{Arrival, Port},
     service::{self, Control},
     snat::Drawn,
@@ -33,6 +34,13 @@ pub static FORMER_POOLS: Array<u64> = Array::with_max_entries(service::POOLS, BP
 pub static SLOTS: Array<u64> = Array::with_max_entries(SLOTS_CAPACITY, BPF_F_MMAPABLE);
 #[map]
 pub static BACKENDS: Array<Backend> = Array::with_max_entries(BACKENDS_CAPACITY, BPF_F_MMAPABLE);
+#[map]
+pub static LOADS: Array<Load> = Array::with_max_entries(BACKENDS_CAPACITY, BPF_F_MMAPABLE);
+#[map]
+pub static TURNS: Array<u64> = Array::with_max_entries(service::POOLS, 0);
+/// In the unit of [`Seen`](lb_common::flow::Seen).
+#[map]
+pub static AFFINITY: Array<u64> = Array::with_max_entries(service::POOLS, BPF_F_MMAPABLE);
 #[map]
 pub static VIP_FILTER: Array<u64> = Array::with_max_entries(filter::WORDS, BPF_F_MMAPABLE);
 #[map]

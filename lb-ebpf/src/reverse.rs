@@ -23,7 +23,8 @@ use crate::{
     clock::now,
     family::Family,
     flows, fresh,
-    half_open::{self, Found},
+    half_open::{self, Former, Found},
+    loads,
     maps::{BACKEND_FILTER, load_word},
     stats,
 };
@@ -95,9 +96,12 @@ pub fn expect<A: Family>(
             return;
         }
     }
-    let is_new = half_open::write(&reply, &record, control);
+    let former = half_open::write(&reply, &record, control);
+    if is_tcp && former == Former::Unanswered {
+        loads::unanswered(id);
+    }
     // A SYN says anew what it said before.
-    if is_new || is_tcp {
+    if former == Former::Other || is_tcp {
         stats::event(Event::ReverseWritten);
     }
 }
@@ -123,9 +127,18 @@ fn close<A: Family>(reply: &Tuple<A>, closing: Closing, control: &Control) {
     if let Some(known) = A::reverse().get_ptr_mut(reply) {
         // SAFETY: a live element of a preallocated map. The other side's packet may set its own bit at the same
         // time and one of them be lost, which only keeps the entry for longer.
-        unsafe { (*known).note(closing) };
+        unsafe { note(&mut *known, reply, closing) };
     } else if matches!(closing, Closing::Client) {
         half_open::note_goodbye(reply, control);
+    }
+}
+
+/// Takes note of a FIN or RST, here and where the flow is recorded.
+#[inline(always)]
+fn note<A: Family>(known: &mut ReverseRecord<A>, reply: &Tuple<A>, closing: Closing) {
+    if known.note(closing) {
+        loads::closed(known.backend);
+        flows::close(&known.forward(*reply));
     }
 }
 
@@ -198,7 +211,7 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
                 (*known).seen = now;
             }
             if let Some(closing) = headers.closing(Closing::Backend) {
-                (*known).note(closing);
+                note(&mut *known, tuple, closing);
             }
             return Some(*known);
         }
@@ -211,6 +224,9 @@ pub fn find<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Revers
         return None;
     }
     if headers.resets() {
+        if !half_open::is_accepted(&half) {
+            loads::refused(half.record.backend);
+        }
         half_open::remove(&half);
     } else if !headers.fragment.is_later() {
         promote(tuple, &half, headers.closing(Closing::Backend), now);
@@ -238,12 +254,15 @@ fn known<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRecord
 /// A SYN-ACK answers the SYN that went through the VIP, or one that did not.
 #[inline(always)]
 fn accepted<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRecord<A>> {
-    if let Some(Found { record, .. }) = half_open::find(tuple, control)
-        && !record.seen.is_older(now(), control.half_open_timeout)
+    if let Some(half) = half_open::find(tuple, control)
+        && !half.record.seen.is_older(now(), control.half_open_timeout)
     {
+        if half_open::accept(&half) {
+            loads::accepted(half.record.backend);
+        }
         // Whatever was established under these ports has ended.
-        let _ = A::reverse().remove(tuple);
-        return Some(record);
+        forget(tuple);
+        return Some(half.record);
     }
     let record = established(tuple)?;
     if record.is_doubtful() {
@@ -251,6 +270,16 @@ fn accepted<A: Family>(tuple: &Tuple<A>, control: &Control) -> Option<ReverseRec
         return None;
     }
     Some(record)
+}
+
+#[inline(always)]
+fn forget<A: Family>(tuple: &Tuple<A>) {
+    if let Some(known) = established(tuple)
+        && A::reverse().remove(tuple).is_ok()
+        && !known.is_closed()
+    {
+        loads::closed(known.backend);
+    }
 }
 
 #[inline(always)]
@@ -269,5 +298,9 @@ fn promote<A: Family>(tuple: &Tuple<A>, half: &Found<A>, closing: Option<Closing
     }
     half_open::remove(half);
     stats::event(Event::ReversePromoted);
+    loads::opened(record.backend);
+    if record.is_closed() {
+        loads::closed(record.backend);
+    }
     flows::promote(&record.forward(*tuple));
 }

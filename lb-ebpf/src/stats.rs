@@ -1,13 +1,14 @@
 //! Counters, per CPU.
 
-use core::arch::asm;
-
 use lb_common::{
     backend::BackendId,
     verdict::{Event, Verdict},
 };
 
-use crate::maps::{BACKEND_TRAFFIC, EVENTS, VERDICTS};
+use crate::{
+    loads,
+    maps::{BACKEND_TRAFFIC, EVENTS, VERDICTS},
+};
 
 /// Counts a packet; the entry points call it, once.
 #[inline(always)]
@@ -30,11 +31,7 @@ pub fn event(event: Event) {
 #[inline(always)]
 pub fn shared_event(event: Event) {
     if let Some(counter) = EVENTS.get_ptr_mut(event.index()) {
-        // SAFETY: a live, aligned element that others change by the same instruction only. Rust has none for it: the
-        // target's atomics end at loads and stores.
-        unsafe {
-            asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) counter, in(reg) 1_u64, options(nostack));
-        };
+        loads::add(counter, 1);
     }
 }
 

@@ -3,11 +3,11 @@
 use lb_common::{
     backend::{Backend, BackendId},
     filter,
-    flow::{FlowRecord, Tuple},
+    flow::{FlowRecord, TCP, Tuple},
     hash::Hashes,
     packet::Headers,
     service::{self, Control, PROBES, PoolEntry},
-    slot::{Reason, Slot},
+    slot::{Asks, Reason, Slot},
     verdict::Event,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     family::Family,
     flows,
     maps::{BACKENDS, FORMER_POOLS, POOLS, SLOTS, VIP_FILTER, load_word},
-    stats,
+    schedule, stats,
 };
 
 /// `false`: nothing listens at this port by itself.
@@ -59,6 +59,7 @@ fn listener<A: Family>(tuple: &Tuple<A>, port: u16, in_use: u64) -> Option<u32> 
 
 /// Where a packet stands in its pool's table.
 pub struct Place {
+    pub table: PoolEntry,
     pub slot: Slot,
     pub hashes: Hashes,
 }
@@ -75,7 +76,11 @@ pub fn place<A: Family>(headers: &Headers<A>, pool: u32, control: &Control) -> O
         tuple.destination_port,
     );
     let slot = slot_of(table, hashes)?;
-    Some(Place { slot, hashes })
+    Some(Place {
+        table,
+        slot,
+        hashes,
+    })
 }
 
 /// The backend that takes a packet.
@@ -86,10 +91,24 @@ pub struct Chosen {
     pub hash: u32,
 }
 
-/// `None` where nobody takes the packet.
+/// Why no backend takes a packet.
+pub enum Missing {
+    Nobody,
+    /// It opens a flow for which one has to be chosen.
+    New,
+}
+
 #[inline(always)]
-pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, place: &Place) -> Option<Chosen> {
-    let Place { slot, hashes } = *place;
+pub fn backend<A: Family>(
+    headers: &Headers<A>,
+    pool: u32,
+    place: &Place,
+) -> Result<Chosen, Missing> {
+    let Place {
+        table,
+        slot,
+        hashes,
+    } = *place;
     let tuple = &headers.tuple;
     let former = || {
         slot_of(
@@ -98,44 +117,88 @@ pub fn backend<A: Family>(headers: &Headers<A>, pool: u32, place: &Place) -> Opt
         )
     };
 
-    let choice = slot.choose(headers.opens(), || flows::find(tuple), former, lives);
+    let asks = Asks {
+        opens: headers.opens(),
+        may_open: tuple.protocol != TCP,
+        tracks: table.tracks,
+    };
+    let mut is_half = false;
+    let recorded = || flows::find(headers, &mut is_half);
+    let choice = slot.choose(asks, recorded, former, lives);
+    if choice.reason == Reason::New {
+        // An error is about a flow, and opens none.
+        return Err(if headers.is_of_flow() {
+            Missing::New
+        } else {
+            Missing::Nobody
+        });
+    }
     stats::event(match choice.reason {
         Reason::Stable => Event::SelectStable,
         Reason::Recorded => Event::SelectRecorded,
         Reason::Current => Event::SelectCurrent,
         Reason::Previous => Event::SelectPrevious,
+        Reason::New => Event::SelectNew,
     });
-    let entry = living(choice.backend)?;
-    if choice.record && headers.is_of_flow() {
-        let record = FlowRecord {
-            backend: choice.backend,
-            pool,
-            seen: now(),
-        };
-        flows::record(tuple, entry, &record);
+    let Some(entry) = living(choice.backend) else {
+        return Err(Missing::Nobody);
+    };
+    if headers.is_of_flow() {
+        if choice.record {
+            record(tuple, pool, choice.backend, entry);
+        } else if table.tracks {
+            flows::hear(headers, choice.backend, entry, is_half);
+        }
     }
-    Some(Chosen {
+    Ok(Chosen {
         id: choice.backend,
         backend: entry,
         hash: hashes.flow,
     })
 }
 
+/// Records that a flow goes to a backend.
+#[inline(always)]
+pub fn record<A: Family>(tuple: &Tuple<A>, pool: u32, id: BackendId, backend: &Backend) {
+    let record = FlowRecord {
+        backend: id,
+        pool: pool as u16,
+        closing: 0,
+        seen: now(),
+    };
+    flows::record(tuple, backend, &record);
+}
+
 /// The backend that takes what begins with these, and is to be recorded nowhere.
 #[inline(always)]
 pub fn beginner(pool: u32, hashes: Hashes) -> Option<(BackendId, &'static Backend)> {
     let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
+    if table.tracks {
+        let id = schedule::from_table(pool, table, hashes).id;
+        return Some((id, living(id)?));
+    }
     let id = slot_of(table, hashes)?.current;
     Some((id, living(id)?))
 }
 
-/// `None` for a table that is not there: the entry of a pool without one names the first slot of another's.
+/// Who owns a slot, counted from the first.
+#[inline(always)]
+pub fn owner(table: PoolEntry, index: u32) -> BackendId {
+    slot_at(table, index).map_or(BackendId::NOBODY, |slot| slot.current)
+}
+
 #[inline(always)]
 fn slot_of(table: PoolEntry, hashes: Hashes) -> Option<Slot> {
+    slot_at(table, table.slot(hashes))
+}
+
+/// `None` for a table that is not there: the entry of a pool without one names the first slot of another's.
+#[inline(always)]
+fn slot_at(table: PoolEntry, index: u32) -> Option<Slot> {
     if table.size == 0 {
         return None;
     }
-    load_word(&SLOTS, table.base + table.slot(hashes)).map(Slot::from_word)
+    load_word(&SLOTS, table.base + index).map(Slot::from_word)
 }
 
 #[inline(always)]

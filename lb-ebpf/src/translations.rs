@@ -9,22 +9,27 @@
 
 use aya_ebpf::bindings::{BPF_EXIST, BPF_NOEXIST};
 use lb_common::{
-    backend::{Backend, BackendId},
-    flow::{Closing, Seen, Tuple},
+    backend::{Backend, BackendId, Forward},
+    flow::{self, Closing, Seen, Tuple},
     hash,
     packet::Headers,
     service::Control,
     snat::{self, Drawn, PROBES},
     translation::{DATAPATH, Life, Return, Side, Translation},
-    verdict::Event,
+    verdict::{Event, Verdict},
 };
 
 use crate::{
     clock::now,
     family::Family,
+    loads,
     maps::{BACKENDS, DRAWN, FULLNAT_FILTER},
-    reverse, stats, steer,
+    reverse,
+    schedule::{Lack, Picked},
+    stats, steer,
 };
+
+const FULLNAT: u8 = Forward::Fullnat as u8;
 
 /// The translation of a client's packet, and its backend. A SYN is not looked at here, nor is a flow whose backend died.
 #[inline(always)]
@@ -43,9 +48,54 @@ pub fn find<A: Family>(headers: &Headers<A>) -> Option<(Translation<A>, &'static
     if headers.is_of_flow() {
         // SAFETY: as above. Another packet of the flow may write the same words, and one of two bits be lost, which only
         // keeps the translation for longer.
-        unsafe { (*record).client.hear(headers, Closing::Client, now()) };
+        let before = unsafe { (*record).client.hear(headers, Closing::Client, now()) };
+        if let Some(before) = before {
+            client_said(tuple, &translation, backend, before, headers.closing(Closing::Client));
+        }
     }
     Some((translation, backend))
+}
+
+/// Counts what a client says that it has not said `before`: its first word, and the last.
+#[inline(always)]
+fn client_said<A: Family>(
+    tuple: &Tuple<A>,
+    translation: &Translation<A>,
+    backend: &Backend,
+    before: u16,
+    closing: Option<Closing>,
+) {
+    if before & Side::SPOKE == 0 {
+        loads::opened(translation.backend);
+    }
+    let Some(closing) = closing else {
+        return;
+    };
+    let Some(other) = A::returns().get_ptr(reply(tuple, translation, backend)) else {
+        return;
+    };
+    // SAFETY: a live element of a preallocated map, read at once.
+    let said = before | unsafe { (*other).backend.said };
+    if !flow::is_closed(said) && flow::is_closed(said | closing as u16) {
+        loads::closed(translation.backend);
+    }
+}
+
+/// The same of a backend, about a client that has spoken.
+#[inline(always)]
+fn backend_said<A: Family>(record: &Return<A>, protocol: u8, before: u16, closing: Closing) {
+    let Some(other) = A::translations().get_ptr(record.forward(protocol)) else {
+        return;
+    };
+    // SAFETY: a live element of a preallocated map, read at once.
+    let other = unsafe { (*other).client.said };
+    let said = before | other;
+    if other & Side::SPOKE != 0
+        && !flow::is_closed(said)
+        && flow::is_closed(said | closing as u16)
+    {
+        loads::closed(record.id);
+    }
 }
 
 /// The same for a packet that may open a flow. One whose backend died, or that ended before this SYN, starts anew: it is
@@ -96,12 +146,27 @@ pub fn answered<A: Family>(headers: &Headers<A>, control: &Control) -> Option<Re
     }
     let record = A::returns().get_ptr_mut(tuple)?;
     // SAFETY: as in `find`.
-    unsafe {
-        if headers.is_of_flow() {
-            (*record).backend.hear(headers, Closing::Backend, now());
+    let (before, copy) = unsafe {
+        let before = if headers.is_of_flow() {
+            (*record).backend.hear(headers, Closing::Backend, now())
+        } else {
+            None
+        };
+        (before, *record)
+    };
+    if let Some(before) = before {
+        if before & Side::SPOKE == 0 {
+            if headers.resets() {
+                loads::refused(copy.id);
+            } else {
+                loads::accepted(copy.id);
+            }
         }
-        Some(*record)
+        if let Some(closing) = headers.closing(Closing::Backend) {
+            backend_said(&copy, tuple.protocol, before, closing);
+        }
     }
+    Some(copy)
 }
 
 /// `-E2BIG`: a hash map is full.
@@ -109,15 +174,36 @@ const NO_ROOM: i32 = -7;
 /// `-EBUSY`: somebody else is at it.
 const BUSY: i32 = -16;
 
-/// A translation for a flow that has none, by what was [drawn](draw) for it; `None` where no port is free, or no room.
+/// A translation for a flow that has none, by what was [drawn](draw) for it. Fails where there is no backend, no free port,
+/// or no room.
 #[inline(always)]
 pub fn add<A: Family>(
     headers: &Headers<A>,
+    control: &Control,
+) -> Result<(Translation<A>, &'static Backend), Verdict> {
+    let drawn = DRAWN.get(0).ok_or(Verdict::NoBackend)?;
+    if drawn.outcome == Drawn::FULL {
+        return Err(Verdict::BackendsFull);
+    }
+    let id = drawn.backend;
+    let backend = match steer::living(id) {
+        Some(backend) if drawn.outcome != Drawn::NOBODY && backend.forward == FULLNAT => backend,
+        _ => return Err(Verdict::NoBackend),
+    };
+    match claim(headers, drawn, id, backend, control) {
+        Some(translation) => Ok((translation, backend)),
+        None => Err(Verdict::NoSnatPort),
+    }
+}
+
+#[inline(always)]
+fn claim<A: Family>(
+    headers: &Headers<A>,
+    drawn: &Drawn,
     id: BackendId,
     backend: &Backend,
     control: &Control,
 ) -> Option<Translation<A>> {
-    let drawn = DRAWN.get(0)?;
     let tuple = &headers.tuple;
     let now = now();
     let mut reply = reverse::reply(tuple, backend);
@@ -148,6 +234,9 @@ pub fn add<A: Family>(
         return instead(tuple, id, error);
     }
     stats::event(Event::TranslationWritten);
+    if translation.client.said & Side::SPOKE != 0 {
+        loads::opened(id);
+    }
     Some(translation)
 }
 
@@ -163,6 +252,26 @@ fn instead<A: Family>(tuple: &Tuple<A>, id: BackendId, error: i32) -> Option<Tra
     // SAFETY: a live element of a preallocated map, copied at once.
     let known = unsafe { *known };
     (known.backend == id).then_some(known)
+}
+
+/// Keeps which backend was chosen for a new flow, or why none was, in [`DRAWN`].
+#[inline(always)]
+pub fn keep(picked: Picked) {
+    if let Some(drawn) = DRAWN.get_ptr_mut(0) {
+        // SAFETY: this CPU's own element, and programs are not preempted by each other on it.
+        unsafe {
+            (*drawn).backend = picked.id;
+            (*drawn).outcome = match picked.lack {
+                Lack::Nobody => Drawn::NOBODY,
+                Lack::Full => Drawn::FULL,
+            };
+        }
+    }
+}
+
+#[inline(always)]
+pub fn kept() -> BackendId {
+    DRAWN.get(0).map_or(BackendId::NONE, |drawn| drawn.backend)
 }
 
 /// Finds an address and a port that can be claimed for a flow to `backend`, and keeps them in [`DRAWN`].

@@ -99,6 +99,7 @@ pub fn action(outcome: Outcome) -> u32 {
         | Verdict::NoNextHop
         | Verdict::NoRoom
         | Verdict::NoSnatPort
+        | Verdict::BackendsFull
         | Verdict::RewriteFailed
         | Verdict::HeldFragment
         | Verdict::IcmpLimited => xdp_action::XDP_DROP,

@@ -66,6 +66,7 @@ fn backend(name: &str, address: &str, weight: u16, backup: bool) -> BackendSetti
         check_address: None,
         weight,
         backup,
+        max_conns: 0,
     }
 }
 
@@ -80,6 +81,7 @@ fn the_reference_means_what_it_says() {
         protocol: Protocol::Tcp,
         forward: Forward::Nat,
         scheduler: Scheduler::Maglev,
+        affinity: Duration::ZERO,
         min_active: 1,
         panic_below: 0,
         slow_start: seconds(0),

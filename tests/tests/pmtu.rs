@@ -27,7 +27,7 @@ use shunt_tests::{
 const PORT: u16 = 80;
 /// Where the backend takes IPv4 out of IPv6: a tunnel device for that takes nothing else at its address.
 const V4_IN_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0x99);
-const BYTES: usize = 16 << 20;
+const BYTES: usize = 4 << 20;
 /// A transfer that has lost its way does not end.
 const PATIENCE: Duration = Duration::from_secs(20);
 

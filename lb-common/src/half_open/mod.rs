@@ -28,8 +28,14 @@ pub const BUCKETS: u32 = REVERSE_HALF_CAPACITY / WAYS;
 const OCCUPIED: u32 = 1 << 31;
 /// Set beside a tag once the client has sent a FIN: it may say goodbye before the backend has said a word.
 const CLIENT_CLOSED: u32 = 1 << 30;
+/// The same once the backend has sent a SYN-ACK.
+const ACCEPTED: u32 = 1 << 29;
+const MARKS: u32 = CLIENT_CLOSED | ACCEPTED;
 /// By so much the clocks of two CPUs may differ: 1.07 s. They are read once a jiffy.
 const SLACK: u32 = 1 << 8;
+
+/// Half a second.
+const RETRY: u32 = 1 << 7;
 
 /// The heads of a bucket: a tag above, and when it was written below, as the low bits of [`Ticks`]. They repeat after 208 days.
 #[repr(C)]
@@ -93,19 +99,37 @@ impl Spot {
 
     #[inline(always)]
     const fn tag(&self) -> u32 {
-        self.ends as u32 & !CLIENT_CLOSED | OCCUPIED
+        self.ends as u32 & !MARKS | OCCUPIED
     }
 
-    /// Whether a head was written for the flow; another's looks so once in 2^30.
+    /// Whether a head was written for the flow; another's looks so once in 2^29.
     #[inline(always)]
     pub const fn is_head_of(&self, head: u64) -> bool {
-        (head >> 32) as u32 & !CLIENT_CLOSED == self.tag()
+        (head >> 32) as u32 & !MARKS == self.tag()
     }
 
     /// The head of an entry whose client has sent a FIN.
     #[inline(always)]
     pub const fn closed_by_client(head: u64) -> u64 {
         head | (CLIENT_CLOSED as u64) << 32
+    }
+
+    /// The head of an entry whose backend has sent a SYN-ACK.
+    #[inline(always)]
+    pub const fn accepted(head: u64) -> u64 {
+        head | (ACCEPTED as u64) << 32
+    }
+
+    #[inline(always)]
+    pub const fn is_accepted(head: u64) -> bool {
+        (head >> 32) as u32 & ACCEPTED != 0
+    }
+
+    /// Whether the SYN that is sent again after the one that `head` was written for had no answer. One that comes at once
+    /// does not say so: a client waits for a second (RFC 6298, 2).
+    #[inline(always)]
+    pub const fn is_unanswered(head: u64, now: Ticks) -> bool {
+        !Self::is_accepted(head) && age(head, now) >= SLACK + RETRY
     }
 
     /// The head of an entry that is written now.

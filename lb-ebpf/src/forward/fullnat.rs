@@ -2,7 +2,7 @@ use lb_common::{
     backend::Backend,
     encap::Tunnel,
     hash,
-    layout::{DRAW, OPEN},
+    layout::{CHOOSE, ENTER},
     packet::Headers,
     rewrite,
     service::Control,
@@ -15,7 +15,7 @@ use crate::{
     answer::Refused,
     family::Family,
     frame::Frame,
-    maps::{BACKEND_HOPS, BACKENDS, CLIENT_HOPS, PROGRAMS},
+    maps::{BACKEND_HOPS, BACKENDS, CLIENT_HOPS},
     stats,
     steer::Place,
     translations,
@@ -49,56 +49,28 @@ pub fn forward<A: Family + Tunnel>(
         // About a flow that there is not.
         return Some(Ok(Outcome::stays(Verdict::NotOurs)));
     }
-    Some(Ok(call(frame, DRAW)))
+    let next = if place.table.tracks { CHOOSE } else { ENTER };
+    Some(Ok(super::call(frame, next)))
 }
 
-/// Goes on in another program. It only returns where the daemon has not put that there yet.
-#[inline(always)]
-fn call(frame: &Frame, program: u32) -> Outcome {
-    // SAFETY: nothing is left to be dropped.
-    unsafe { PROGRAMS.tail_call(frame.ctx(), program) };
-    Outcome::stays(Verdict::NoBackend)
-}
-
-/// Draws a port for a flow that may be new.
-#[inline(always)]
-pub fn draw<A: Family>(
-    frame: &Frame,
-    headers: &Headers<A>,
-    place: &Place,
-    control: &Control,
-) -> Outcome {
-    if let Some(owner) = BACKENDS.get(place.slot.current.index()) {
-        // Where nothing is found, the flow may still have a port.
-        let _ = translations::draw(headers, owner, place.hashes.flow, control);
-    }
-    call(frame, OPEN)
-}
-
-/// A packet of any flow; for a new one a port was drawn.
+/// A packet of any flow; for a new one a backend was chosen, and a port drawn.
 #[inline(always)]
 pub fn open<A: Family + Tunnel>(
     frame: &mut Frame,
     headers: &Headers<A>,
-    place: &Place,
     control: &Control,
 ) -> Result<Outcome, Refused> {
     let (translation, backend) = if let Some(known) = translations::find_opening(headers) {
         stats::event(Event::SelectRecorded);
         known
     } else {
-        stats::event(Event::SelectCurrent);
-        let id = place.slot.current;
-        let Some(owner) = BACKENDS
-            .get(id.index())
-            .filter(|owner| owner.serves(id) && owner.forward == FULLNAT)
-        else {
-            return Ok(Outcome::stays(Verdict::NoBackend));
-        };
-        let Some(added) = translations::add(headers, id, owner, control) else {
-            return Ok(Outcome::stays(Verdict::NoSnatPort));
-        };
-        (added, owner)
+        match translations::add(headers, control) {
+            Ok(added) => {
+                stats::event(Event::SelectCurrent);
+                added
+            }
+            Err(verdict) => return Ok(Outcome::stays(verdict)),
+        }
     };
     send(frame, headers, &translation, backend, control)
 }

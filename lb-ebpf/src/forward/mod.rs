@@ -20,19 +20,24 @@ use lb_common::{
     backend::Forward,
     encap::Tunnel,
     hop::Hop,
+    layout::{ALL, CHOOSE, ENTER, OPEN},
     packet::Headers,
     rewrite,
     service::Control,
-    verdict::Verdict,
+    verdict::{Event, Verdict},
 };
 
-pub use fullnat::{draw, open, reply as translated_reply};
+pub use fullnat::{open, reply as translated_reply};
 
 use crate::{
     answer::Refused,
     family::Family,
     frame::Frame,
-    steer,
+    maps::PROGRAMS,
+    schedule::{self, Lack, Picked},
+    stats,
+    steer::{self, Missing, Place},
+    translations,
     transmit::{self, Journey, Outcome},
 };
 
@@ -59,14 +64,18 @@ pub fn packet<A: Family + Tunnel>(
     // No closure, as it would become a function with a stack of its own.
     let chosen = match &place {
         Some(place) => steer::backend(headers, pool, place),
-        None => None,
+        None => Err(Missing::Nobody),
     };
-    let Some(chosen) = chosen else {
-        debug!(
-            frame.ctx(),
-            "pool {}: no backend for the client at port {}", pool, client_port
-        );
-        return Ok(Outcome::stays(Verdict::NoBackend));
+    let chosen = match chosen {
+        Ok(chosen) => chosen,
+        Err(Missing::New) => return Ok(call(frame, CHOOSE)),
+        Err(Missing::Nobody) => {
+            debug!(
+                frame.ctx(),
+                "pool {}: no backend for the client at port {}", pool, client_port
+            );
+            return Ok(Outcome::stays(Verdict::NoBackend));
+        }
     };
     if headers.opens() {
         trace!(
@@ -86,6 +95,61 @@ pub fn packet<A: Family + Tunnel>(
         // It owns no slot any more, and only flows that have a translation are still its own.
         FULLNAT => Ok(Outcome::stays(Verdict::NoBackend)),
         _ => nat::forward(frame, headers, &chosen, control),
+    }
+}
+
+/// Goes on in another program. It only returns where the daemon has not put that there yet.
+#[inline(always)]
+fn call(frame: &Frame, program: u32) -> Outcome {
+    // SAFETY: nothing is left to be dropped.
+    unsafe { PROGRAMS.tail_call(frame.ctx(), program) };
+    Outcome::stays(Verdict::NoBackend)
+}
+
+/// Chooses a backend for a new flow, and goes on with [`enter`].
+#[inline(always)]
+pub fn choose<A: Family>(
+    frame: &Frame,
+    headers: &Headers<A>,
+    pool: u32,
+    place: &Place,
+) -> Outcome {
+    let picked = schedule::pick(pool, place.table, place.hashes, headers.tuple.source);
+    translations::keep(picked);
+    call(frame, ENTER)
+}
+
+/// Records a flow that is new, or draws a port for one that may be, and goes on from there.
+#[inline(always)]
+pub fn enter<A: Family>(
+    frame: &Frame,
+    headers: &Headers<A>,
+    pool: u32,
+    place: &Place,
+    control: &Control,
+) -> Outcome {
+    let id = if place.table.tracks {
+        translations::kept()
+    } else {
+        translations::keep(Picked {
+            id: place.slot.current,
+            lack: Lack::Nobody,
+        });
+        place.slot.current
+    };
+    match steer::living(id) {
+        Some(backend) if backend.forward != FULLNAT => {
+            stats::event(Event::SelectNew);
+            steer::record(&headers.tuple, pool, id, backend);
+            call(frame, ALL)
+        }
+        Some(backend) => {
+            // Where nothing is found, the flow may still have a port.
+            let _ = translations::draw(headers, backend, place.hashes.flow, control);
+            call(frame, OPEN)
+        }
+        // A flow of `fullnat` that is known needs none.
+        None => call(frame, OPEN),
     }
 }
 

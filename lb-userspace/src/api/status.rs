@@ -80,6 +80,10 @@ pub struct BackendStatus {
     /// What was sent to it.
     pub packets: u64,
     pub bytes: u64,
+    /// Connections that are open; `None` where not all of them are recorded.
+    pub open: Option<u32>,
+    /// How many it may have; 0: any number.
+    pub max_conns: u32,
 }
 
 /// The lookup table of one address family.

@@ -28,6 +28,8 @@ pub(super) fn read(mut section: Section) -> Option<Backend> {
     let weight = weight.and_then(|field| field.whole(0..=HEAVIEST));
     let backup = section.optional("backup");
     let backup = backup.and_then(|field| field.flag());
+    let max_conns = section.optional("max_conns");
+    let max_conns = max_conns.and_then(|field| field.whole(0..=u32::MAX));
     let check_address = section.optional("check_address");
     let check_address = check_address.and_then(|field| address::check(&field));
     let field = section.required("address", ADDRESS);
@@ -46,6 +48,7 @@ pub(super) fn read(mut section: Section) -> Option<Backend> {
             check_address,
             weight: weight.unwrap_or(WEIGHT),
             backup: backup.unwrap_or(false),
+            max_conns: max_conns.unwrap_or(0),
         },
         name: name.place,
         address: address.place,

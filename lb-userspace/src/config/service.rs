@@ -19,6 +19,9 @@ const LISTEN: &str = r#"a list of addresses, such as ["192.0.2.10:80", "[2001:db
 const NAME: &str = r#"a name, such as "web""#;
 const PROTOCOL: Protocol = Protocol::Tcp;
 const MIN_ACTIVE: usize = 1;
+const AFFINITY: Duration = Duration::from_secs(3600);
+const AFFINITIES: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
 const SLOW_STARTS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 /// From a few slots for each of a few backends to the larger table of the Maglev paper (Eisenbud et al.,
 /// NSDI 2016, section 5.3).
@@ -42,6 +45,7 @@ pub(super) struct Service {
     slow_start: Duration,
     pub(super) health: HealthSettings,
     scheduler: Scheduler,
+    affinity: Duration,
 }
 
 impl Service {
@@ -52,6 +56,7 @@ impl Service {
             protocol: self.protocol.unwrap_or(PROTOCOL),
             forward: self.forward,
             scheduler: self.scheduler,
+            affinity: self.affinity,
             min_active: self.min_active.map_or(MIN_ACTIVE, |at| at.value),
             panic_below: self.panic_below,
             slow_start: self.slow_start,
@@ -89,6 +94,7 @@ fn read(mut section: Section) -> Service {
         table_size: table_size(&mut section),
         forward: forward(&mut section),
         scheduler: scheduler(&mut section),
+        affinity: affinity(&mut section),
         health: health::read(&mut section, protocol.unwrap_or(PROTOCOL)),
     };
     soundness::check(&service, section.report());
@@ -176,7 +182,19 @@ fn scheduler(section: &mut Section) -> Scheduler {
         .optional("scheduler")
         .and_then(|field| {
             let words = Scheduler::ALL.map(|word| (word.name(), word));
-            field.word(&words, &["round-robin", "random", "least-conn"])
+            field.word(&words, &[])
         })
         .unwrap_or(Scheduler::Maglev)
+}
+
+/// `affinity = { source = true, timeout = "1h" }`; zero where there is none.
+fn affinity(section: &mut Section) -> Duration {
+    let Some(mut section) = section.section("affinity") else {
+        return Duration::ZERO;
+    };
+    let source = section.optional("source");
+    let source = source.and_then(|field| field.flag()).unwrap_or(true);
+    let timeout = duration::read(&mut section, "timeout", AFFINITY, AFFINITIES);
+    section.finish();
+    if source { timeout } else { Duration::ZERO }
 }

@@ -67,6 +67,8 @@ pub struct Member {
     /// What the operator ordered of it.
     pub order: Order,
     slow_start: Duration,
+    /// Whether every flow of its service is recorded.
+    tracks: bool,
     /// When it came back, until it has all of its share.
     returned: Option<Instant>,
 }
@@ -93,6 +95,7 @@ impl Member {
             last_check: None,
             order: Order::default(),
             slow_start: service.slow_start,
+            tracks: service.discipline().tracks,
             returned: None,
         };
         member.trust_if_unchecked();
@@ -104,6 +107,7 @@ impl Member {
         self.settings = settings.clone();
         self.forward = service.forward;
         self.slow_start = service.slow_start;
+        self.tracks = service.discipline().tracks;
         if self.health != service.health {
             self.health = service.health.clone();
             let known = self.machine.health();
@@ -196,7 +200,7 @@ impl Member {
 
     /// Whether the datapath has a record of every connection to it.
     pub const fn has_count(&self) -> bool {
-        matches!(self.forward, Forward::Nat | Forward::Fullnat)
+        self.tracks || matches!(self.forward, Forward::Nat | Forward::Fullnat)
     }
 
     pub const fn is_starting(&self) -> bool {
@@ -211,7 +215,8 @@ impl Member {
     }
 
     /// `is_active`: whether it takes new flows, which in a panic does not take health.
-    pub fn entry(&self, is_active: bool) -> BackendEntry {
+    pub fn entry(&self, is_active: bool, now: Instant) -> BackendEntry {
+        let weight = if is_active { self.weight() } else { 0 };
         let is_up = self.machine.health() == Health::Up && self.order.state != AdminState::Maint;
         BackendEntry {
             address: self.settings.address,
@@ -223,6 +228,8 @@ impl Member {
             },
             forward: self.forward,
             identity: identity(&self.service, &self.settings.name),
+            weight: u32::from(weight) * u32::from(self.sixteenths(now)),
+            max_conns: self.settings.max_conns,
         }
     }
 }

@@ -247,11 +247,11 @@ impl State {
             ..Target::default()
         };
         for member in &self.leaving {
-            target.backends.insert(member.id, member.entry(false));
+            target.backends.insert(member.id, member.entry(false, now));
         }
         for service in &self.services {
             for (member, is_active) in service.members.iter().zip(service.active()) {
-                target.backends.insert(member.id, member.entry(is_active));
+                target.backends.insert(member.id, member.entry(is_active, now));
             }
         }
         let named = applied.named();

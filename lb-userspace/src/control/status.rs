@@ -131,6 +131,10 @@ fn backends(
                 slots: owned.get(&member.id).copied().unwrap_or_default(),
                 packets: traffic.packets,
                 bytes: traffic.bytes,
+                open: member
+                    .has_count()
+                    .then(|| counters.open.get(&member.id).copied().unwrap_or_default()),
+                max_conns: member.settings.max_conns,
             }
         })
         .collect()

@@ -34,12 +34,9 @@ impl Tables {
     ) -> Table {
         // While flows of a former table may still show themselves it stays as it is.
         let resizing = applied.filter(|pool| pool.former.is_some());
-        let (size, by) = match resizing {
-            Some(pool) => (pool.slots.len() as u32, pool.by),
-            None => (
-                size(service, family),
-                service.settings.scheduler.indexed_by(),
-            ),
+        let (size, discipline) = match resizing {
+            Some(pool) => (pool.slots.len() as u32, pool.discipline),
+            None => (size(service, family), service.settings.discipline()),
         };
         let candidates = service.candidates(family, now);
         let shares: Vec<_> = candidates
@@ -58,7 +55,7 @@ impl Tables {
             && built.shares == shares
         {
             let owners = built.owners.clone();
-            return Table { by, owners };
+            return Table { discipline, owners };
         }
         let owners = scheduler::build(service.settings.scheduler, seed, size, &candidates);
         let built = Built {
@@ -67,7 +64,7 @@ impl Tables {
             owners: owners.clone(),
         };
         self.built.insert(pool, built);
-        Table { by, owners }
+        Table { discipline, owners }
     }
 
     pub fn keep_only<T>(&mut self, pools: &BTreeMap<PoolId, T>) {

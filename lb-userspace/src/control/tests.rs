@@ -52,6 +52,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
             protocol: Protocol::Tcp,
             forward: Forward::Nat,
             scheduler: Scheduler::Maglev,
+            affinity: Duration::ZERO,
             min_active: 1,
             panic_below: 0,
             slow_start: Duration::ZERO,
@@ -79,6 +80,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
                     check_address: None,
                     weight,
                     backup,
+                    max_conns: 0,
                 })
                 .collect(),
         }],
@@ -354,7 +356,7 @@ fn another_scheduler_keeps_the_former_table_until_its_flows_have_shown_themselve
     daemon.reload(by_client);
     let pool = |daemon: &Daemon| {
         let pool = &daemon.writer.applied().pools[&0];
-        (pool.by, pool.former.as_ref().map(Vec::len))
+        (pool.discipline.by, pool.former.as_ref().map(Vec::len))
     };
     assert_eq!(pool(&daemon), (IndexedBy::Client, Some(1021)));
     // Another change has to wait.

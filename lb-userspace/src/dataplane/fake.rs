@@ -41,7 +41,7 @@ impl Dataplane for FakeDataplane {
         Ok(self.recorded.clone())
     }
 
-    fn open_flows(&self) -> Result<BTreeMap<BackendId, u64>, DataplaneError> {
+    fn open_flows(&mut self) -> Result<BTreeMap<BackendId, u64>, DataplaneError> {
         Ok(self.open.clone())
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use lb_common::{
     backend::{BackendId, BackendState},
-    service::IndexedBy,
+    service::Discipline,
     slot::Slot,
 };
 
@@ -101,21 +101,25 @@ pub struct BackendEntry {
     pub forward: Forward,
     /// A hash of the service's and the backend's name, by which the next daemon knows it again.
     pub identity: u32,
+    /// Its weight for new flows, in sixteenths; 0 takes none.
+    pub weight: u32,
+    /// Connections that it may have open; 0: any number.
+    pub max_conns: u32,
 }
 
 /// What the datapath holds of one pool.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Pool {
-    pub by: IndexedBy,
+    pub discipline: Discipline,
     pub slots: Vec<Slot>,
-    /// The table before the last change of its size or index, as it was then, while slots still name it.
+    /// The table before the last change of its size or discipline, as it was then, while slots still name it.
     pub former: Option<Vec<Slot>>,
 }
 
 impl Pool {
-    /// Whether a flow's slot has the same number in a table of this index and size.
-    pub fn agrees(&self, by: IndexedBy, size: usize) -> bool {
-        self.by == by && self.slots.len() == size
+    /// Whether flows that nobody recorded are found in a table of this discipline and size as in this one.
+    pub fn agrees(&self, discipline: &Discipline, size: usize) -> bool {
+        self.discipline.agrees(discipline) && self.slots.len() == size
     }
 }
 
@@ -130,10 +134,10 @@ pub enum Op {
     /// Forgets a backend that no slot and no recorded flow names.
     RemoveBackend { id: BackendId },
     /// Writes a table beside the old one and switches to it by one store. Creates the pool where it is new. A table
-    /// of another size or index that names [`BackendId::FORMER`] keeps the one it replaces.
+    /// of another size or discipline that names [`BackendId::FORMER`] keeps the one it replaces.
     WriteTable {
         pool: PoolId,
-        by: IndexedBy,
+        discipline: Discipline,
         slots: Vec<Slot>,
     },
     /// Changes single slots in place, each by one store. Never an owner, only how far its change has come.
@@ -172,12 +176,16 @@ impl Applied {
             Op::RemoveBackend { id } => {
                 self.backends.remove(id);
             }
-            Op::WriteTable { pool, by, slots } => {
+            Op::WriteTable {
+                pool,
+                discipline,
+                slots,
+            } => {
                 let pool = self.pools.entry(*pool).or_default();
                 let names_former = slots.iter().any(|slot| slot.previous == BackendId::FORMER);
-                let is_other = !pool.agrees(*by, slots.len());
+                let is_other = !pool.agrees(discipline, slots.len());
                 let old = std::mem::replace(&mut pool.slots, slots.clone());
-                pool.by = *by;
+                pool.discipline = *discipline;
                 if names_former && !old.is_empty() && is_other {
                     pool.former = Some(old);
                 }
@@ -249,6 +257,8 @@ pub struct Counters {
     /// By event name: flows recorded, promoted, and the like.
     pub events: BTreeMap<&'static str, u64>,
     pub backends: BTreeMap<BackendId, Traffic>,
+    /// Connections that are open, as the programs count them.
+    pub open: BTreeMap<BackendId, u32>,
     /// Network namespaces whose sockets are balanced.
     pub namespaces: usize,
 }
@@ -284,9 +294,9 @@ pub trait Dataplane: Send {
     /// Walks the recorded flows, forgets idle ones, and says what the others still name.
     fn recorded(&mut self) -> Result<Recorded, DataplaneError>;
     fn counters(&self) -> Result<Counters, DataplaneError>;
-    /// Connections that are open to each backend, of the ways to forward that have a record of them: `nat` (those that
-    /// were answered) and `fullnat`. Takes a walk over all of them.
-    fn open_flows(&self) -> Result<BTreeMap<BackendId, u64>, DataplaneError>;
+    /// Connections that are open to each backend, where there is a record of them: at `nat` (those that were answered), at
+    /// `fullnat`, and in pools that record every flow. Takes a walk over all of them, and sets right what the programs count.
+    fn open_flows(&mut self) -> Result<BTreeMap<BackendId, u64>, DataplaneError>;
     /// Reads the host's interfaces again: VLAN devices and members of bonds may have come or gone, MTUs changed.
     fn heed_interfaces(&mut self) -> Result<(), DataplaneError>;
     /// Finds out which network namespaces are behind the configured bridges by now.

@@ -10,7 +10,10 @@ use std::{
 
 use hyper::Uri;
 pub use lb_common::backend::Forward;
-use lb_common::service::IndexedBy;
+use lb_common::{
+    flow::Seen,
+    service::{Discipline, IndexedBy},
+};
 
 pub use self::health::{Check, DnsCheck, GrpcCheck, HealthSettings, HttpCheck, Tls, UdpCheck};
 use crate::address::{Endpoint, Listen};
@@ -114,6 +117,8 @@ pub struct ServiceSettings {
     pub protocol: Protocol,
     pub forward: Forward,
     pub scheduler: Scheduler,
+    /// For how long after its last flow a client's new flows go to the same backend; zero: not at all.
+    pub affinity: Duration,
     /// How many healthy backends the service wants before backups stand by.
     pub min_active: usize,
     /// With fewer healthy backends of a family than this many percent, all of them are used; 0: never.
@@ -149,16 +154,31 @@ pub enum Scheduler {
     Maglev,
     /// From its client's address alone.
     SourceHash,
+    /// New flows go to one backend after the other, by weight.
+    RoundRobin,
+    /// To any.
+    Random,
+    /// To the one of any two that has fewer connections for its weight.
+    LeastConn,
 }
 
 impl Scheduler {
-    pub const ALL: [Self; 2] = [Self::Maglev, Self::SourceHash];
+    pub const ALL: [Self; 5] = [
+        Self::Maglev,
+        Self::SourceHash,
+        Self::RoundRobin,
+        Self::Random,
+        Self::LeastConn,
+    ];
 
-    /// What of a flow says which slot is its own.
+    /// Which slot's owner a new flow goes to.
     pub const fn indexed_by(self) -> IndexedBy {
         match self {
             Self::Maglev => IndexedBy::Flow,
             Self::SourceHash => IndexedBy::Client,
+            Self::RoundRobin => IndexedBy::Turn,
+            Self::Random => IndexedBy::Random,
+            Self::LeastConn => IndexedBy::LeastLoaded,
         }
     }
 
@@ -166,6 +186,9 @@ impl Scheduler {
         match self {
             Self::Maglev => "maglev",
             Self::SourceHash => "source-hash",
+            Self::RoundRobin => "round-robin",
+            Self::Random => "random",
+            Self::LeastConn => "least-conn",
         }
     }
 }
@@ -185,4 +208,24 @@ pub struct BackendSettings {
     /// 0..=256; 0 takes no new flows.
     pub weight: u16,
     pub backup: bool,
+    /// Connections that it may have open; 0: any number.
+    pub max_conns: u32,
+}
+
+impl ServiceSettings {
+    /// How its pools give out flows. What a hash does not say has to be recorded.
+    pub fn discipline(&self) -> Discipline {
+        let by = self.scheduler.indexed_by();
+        let has_limits = self.backends.iter().any(|backend| backend.max_conns > 0);
+        let is_affine = !self.affinity.is_zero();
+        Discipline {
+            by,
+            tracks: !by.is_by_hash() || has_limits || is_affine,
+            affinity: if is_affine {
+                Seen::units(self.affinity.as_secs())
+            } else {
+                0
+            },
+        }
+    }
 }

@@ -51,9 +51,13 @@ fn write_tables(applied: &Applied, target: &Target, ops: &mut Vec<Op>) {
             Some(known) => successor(known, table, |id| target.lives(id)),
             None => table.owners.iter().copied().map(Slot::stable).collect(),
         };
-        let by = table.by;
-        if known.is_none_or(|known| known.slots != slots || known.by != by) {
-            ops.push(Op::WriteTable { pool, by, slots });
+        let discipline = table.discipline;
+        if known.is_none_or(|known| known.slots != slots || known.discipline != discipline) {
+            ops.push(Op::WriteTable {
+                pool,
+                discipline,
+                slots,
+            });
         }
     }
 }
@@ -61,13 +65,15 @@ fn write_tables(applied: &Applied, target: &Target, ops: &mut Vec<Op>) {
 /// The table with new owners, in which old flows still find theirs.
 fn successor(known: &Pool, table: &Table, lives: impl Fn(BackendId) -> bool) -> Vec<Slot> {
     let owners = &table.owners;
-    if known.agrees(table.by, owners.len()) {
-        return known
-            .slots
-            .iter()
-            .zip(owners)
-            .map(|(slot, &owner)| slot.advance(owner, &lives))
-            .collect();
+    if known.agrees(&table.discipline, owners.len()) {
+        let advance = |(slot, &owner): (&Slot, &BackendId)| {
+            if table.discipline.tracks {
+                slot.advance_tracked(owner)
+            } else {
+                slot.advance(owner, &lives)
+            }
+        };
+        return known.slots.iter().zip(owners).map(advance).collect();
     }
     let has_flows = known.slots.iter().any(|slot| lives(slot.unrecorded()));
     let slot = if has_flows {
@@ -102,12 +108,16 @@ mod tests {
             state,
             forward: crate::desired::Forward::Nat,
             identity: id.index(),
+            weight: 16,
+            max_conns: 0,
         }
     }
 
     fn table(by: IndexedBy, owners: &[BackendId]) -> Table {
-        let owners = owners.to_vec();
-        Table { by, owners }
+        Table {
+            discipline: by.into(),
+            owners: owners.to_vec(),
+        }
     }
 
     fn target(states: &[(BackendId, BackendState)], owners: &[BackendId]) -> Target {
@@ -204,7 +214,7 @@ mod tests {
         let mut by_client = by_flow;
         by_client.pools = BTreeMap::from([(0, table(IndexedBy::Client, &[A, B]))]);
         let after = follow(&before, &by_client);
-        assert_eq!(after.pools[&0].by, IndexedBy::Client);
+        assert_eq!(after.pools[&0].discipline.by, IndexedBy::Client);
         assert_eq!(after.pools[&0].slots, [A, B].map(Slot::resized));
         let former = [A, B].map(Slot::stable);
         assert_eq!(after.pools[&0].former.as_deref(), Some(&former[..]));
@@ -215,7 +225,7 @@ mod tests {
         let states = prop::collection::vec((prop::sample::select(vec![A, B, C]), state), 0..4);
         let owners =
             prop::collection::vec(prop::sample::select(vec![A, B, C, BackendId::NOBODY]), 1..4);
-        let by = prop::sample::select(vec![IndexedBy::Flow, IndexedBy::Client]);
+        let by = prop::sample::select(IndexedBy::ALL.to_vec());
         (states, owners, by).prop_map(|(states, owners, by)| {
             let mut target = target(&states, &owners);
             target.pools.insert(0, table(by, &owners));
@@ -241,7 +251,7 @@ mod tests {
                 for (pool, table) in &target.pools {
                     let current: Vec<_> = dataplane.applied.pools[pool].slots.iter().map(|slot| slot.current).collect();
                     prop_assert_eq!(&current, &table.owners);
-                    prop_assert_eq!(dataplane.applied.pools[pool].by, table.by);
+                    prop_assert_eq!(dataplane.applied.pools[pool].discipline, table.discipline);
                 }
                 prop_assert_eq!(plan(&dataplane.applied, target), vec![]);
             }

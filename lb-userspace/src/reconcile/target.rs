@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use lb_common::{
     backend::{BackendId, BackendState},
-    service::IndexedBy,
+    service::Discipline,
 };
 
 use crate::dataplane::{BackendEntry, Listener, PoolId};
@@ -20,7 +20,7 @@ pub struct Target {
 /// A lookup table.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Table {
-    pub by: IndexedBy,
+    pub discipline: Discipline,
     /// The owner of each slot; [`BackendId::NOBODY`] where no backend takes new flows.
     pub owners: Vec<BackendId>,
 }

@@ -7,6 +7,7 @@ mod maglev;
 mod permutation;
 mod quota;
 mod size;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,11 @@ pub fn build(
 ) -> Vec<BackendId> {
     debug_assert!(is_prime(size), "a table of {size} slots: not a prime");
     match scheduler {
-        Scheduler::Maglev | Scheduler::SourceHash => maglev::build(seed, size, candidates),
+        Scheduler::RoundRobin => turns::build(size, candidates),
+        // Where the slot is drawn, only the shares matter.
+        Scheduler::Maglev
+        | Scheduler::SourceHash
+        | Scheduler::Random
+        | Scheduler::LeastConn => maglev::build(seed, size, candidates),
     }
 }

@@ -18,7 +18,7 @@ use lb_common::{
     backend::{BackendId, BackendState},
     layout,
     port::Port,
-    service::IndexedBy,
+    service::Discipline,
     slot::Slot,
 };
 use lb_userspace::{
@@ -275,6 +275,8 @@ fn configure(dataplane: &mut BpfDataplane, case: &Case) -> anyhow::Result<()> {
             state: BackendState::Alive,
             forward: case.forward,
             identity: id.bits(),
+            weight: 16,
+            max_conns: 0,
         };
         dataplane.apply(&Op::PutBackend { id, backend })?;
     }
@@ -289,7 +291,7 @@ fn configure(dataplane: &mut BpfDataplane, case: &Case) -> anyhow::Result<()> {
         let slots = (0..size).map(|slot| slot_of(case, &ids, (slot + service) as usize));
         dataplane.apply(&Op::WriteTable {
             pool,
-            by: IndexedBy::Flow,
+            discipline: Discipline::default(),
             slots: slots.collect(),
         })?;
         let address = plan::vip(service, case.family).into();

@@ -36,6 +36,7 @@ impl Backends {
         })
     }
 
+    /// Weights and limits stand elsewhere.
     pub fn read(&self) -> BTreeMap<BackendId, BackendEntry> {
         (1..self.entries.entries())
             .map(|index| self.entries.load(index))
@@ -162,6 +163,8 @@ fn meaning(entry: &Backend) -> Option<BackendEntry> {
         state,
         forward: Forward::from_number(entry.forward)?,
         identity: entry.identity,
+        weight: 0,
+        max_conns: 0,
     })
 }
 

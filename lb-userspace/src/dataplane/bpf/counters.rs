@@ -42,6 +42,7 @@ impl CounterMaps {
             verdicts,
             events,
             backends,
+            open: BTreeMap::new(),
             namespaces: 0,
         })
     }

@@ -1,11 +1,15 @@
 //! Walks the recorded flows: which still matter, and which have been idle for too long.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use aya::{Pod, maps::Map};
 use lb_common::{
     address::{Address, V4, V6},
+    backend::BackendId,
     flow::{FlowRecord, Seen, Tuple, UDP},
     hash::Hashes,
+    translation::CLOSED,
 };
 
 use super::hash_table::HashTable;
@@ -80,6 +84,38 @@ impl Flows {
     }
 }
 
+impl Flows {
+    /// Adds what is open, of established flows, to each backend that is `wanted`.
+    pub fn count(
+        &self,
+        open: &mut BTreeMap<BackendId, u64>,
+        wanted: impl Fn(BackendId) -> bool,
+    ) -> anyhow::Result<()> {
+        count(&self.v4.established, self.limits, open, &wanted)?;
+        count(&self.v6.established, self.limits, open, &wanted)
+    }
+}
+
+fn count<A: Address>(
+    records: &Records<A>,
+    limits: Limits,
+    open: &mut BTreeMap<BackendId, u64>,
+    wanted: impl Fn(BackendId) -> bool,
+) -> anyhow::Result<()>
+where
+    Tuple<A>: Pod,
+{
+    let now = now();
+    for (tuple, record) in records.all().context("reading the recorded flows")? {
+        let limit = limit(&tuple, &record, limits.tcp, limits.udp);
+        let is_open = !record.is_closed() && !record.seen.is_older(now, limit);
+        if is_open && wanted(record.backend) {
+            *open.entry(record.backend).or_default() += 1;
+        }
+    }
+    Ok(())
+}
+
 /// What a walk has found so far.
 struct Survey<'a> {
     seed: u32,
@@ -89,7 +125,7 @@ struct Survey<'a> {
 
 impl Survey<'_> {
     fn note<A: Address>(&mut self, tuple: &Tuple<A>, record: &FlowRecord) {
-        let pool = record.pool as PoolId;
+        let pool = record.pool;
         let hashes = Hashes::of(
             self.seed,
             tuple.source,
@@ -126,8 +162,7 @@ where
 {
     let now = now();
     let is_idle = |tuple: &Tuple<A>, record: &FlowRecord| {
-        let limit = if tuple.protocol == UDP { udp } else { tcp };
-        record.seen.is_older(now, limit)
+        record.seen.is_older(now, limit(tuple, record, tcp, udp))
     };
     for (tuple, record) in records.all().context("reading the recorded flows")? {
         // Looked up again before it is forgotten: it may have moved meanwhile.
@@ -142,6 +177,17 @@ where
         survey.note(&tuple, &record);
     }
     Ok(())
+}
+
+/// For how long a flow may be idle.
+const fn limit<A>(tuple: &Tuple<A>, record: &FlowRecord, tcp: u32, udp: u32) -> u32 {
+    if tuple.protocol == UDP {
+        udp
+    } else if record.is_closed() {
+        CLOSED
+    } else {
+        tcp
+    }
 }
 
 /// `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` reads it.

@@ -28,6 +28,7 @@ mod interfaces;
 mod kernel;
 mod links;
 mod listeners;
+mod loads;
 mod local;
 mod mapped;
 mod namespaces;
@@ -61,6 +62,7 @@ use self::{
     flows::Flows,
     interfaces::Interfaces,
     listeners::Listeners,
+    loads::Loads,
     local::Local,
     mapped::Mapped,
     namespaces::Namespaces,
@@ -92,6 +94,7 @@ pub struct BpfDataplane {
     listeners: Listeners,
     tables: Tables,
     backends: Backends,
+    loads: Loads,
     sources: Sources,
     /// Whether the kernel was made to take packets from its own addresses.
     accepts_own_sources: bool,
@@ -145,6 +148,7 @@ impl BpfDataplane {
         let tables = Tables::new(
             object.array(layout::POOLS)?,
             object.array(layout::FORMER_POOLS)?,
+            object.array(layout::AFFINITY)?,
             object.array(layout::SLOTS)?,
         )?;
         let backends = Backends::new(
@@ -152,6 +156,7 @@ impl BpfDataplane {
             object.array(layout::BACKEND_FILTER)?,
             object.array(layout::FULLNAT_FILTER)?,
         )?;
+        let loads = Loads::new(object.array(layout::LOADS)?)?;
         let sources = Sources::new(
             object.array(layout::SNAT_V4)?,
             object.array(layout::SNAT_V6)?,
@@ -213,6 +218,7 @@ impl BpfDataplane {
             listeners,
             tables,
             backends,
+            loads,
             sources,
             accepts_own_sources: false,
             flows,
@@ -221,8 +227,10 @@ impl BpfDataplane {
             counters,
             fragments,
         };
-        if dataplane.has_fullnat() {
+        if dataplane.has_fullnat() || dataplane.tables.has_tracking() {
             dataplane.object.load_called()?;
+        }
+        if dataplane.has_fullnat() {
             dataplane.refresh_sources();
         }
         Ok(dataplane)
@@ -238,6 +246,8 @@ impl BpfDataplane {
             self.set_fullnat(true);
             span = self.span(backend);
         }
+        // First: the scheduler looks here for whom it gives flows to.
+        self.loads.put(id, backend.weight, backend.max_conns);
         self.backends.put(&self.control, id, backend, span);
         Ok(())
     }
@@ -289,8 +299,12 @@ impl BpfDataplane {
 
 impl Dataplane for BpfDataplane {
     fn applied(&self) -> Result<Applied, DataplaneError> {
+        let mut backends = self.backends.read();
+        for (&id, entry) in &mut backends {
+            (entry.weight, entry.max_conns) = self.loads.settings(id);
+        }
         Ok(Applied {
-            backends: self.backends.read(),
+            backends,
             pools: self.tables.read(),
             listeners: self.listeners.read(&self.control),
             newest: self.backends.newest(),
@@ -307,7 +321,17 @@ impl Dataplane for BpfDataplane {
                 let mut left = self.backends.read().into_values();
                 self.set_fullnat(left.any(|backend| backend.forward == Forward::Fullnat));
             }
-            Op::WriteTable { pool, by, slots } => self.tables.write(*pool, *by, slots)?,
+            Op::WriteTable {
+                pool,
+                discipline,
+                slots,
+            } => {
+                if discipline.tracks {
+                    let failed = |error| DataplaneError::kernel("loading programs", error);
+                    self.object.load_called().map_err(failed)?;
+                }
+                self.tables.write(*pool, discipline, slots)?;
+            }
             Op::StepSlots { pool, slots } => self.tables.step(*pool, slots)?,
             Op::ForgetFormer { pool } => self.tables.forget_former(*pool),
             Op::RemovePool { pool } => self.tables.remove(*pool),
@@ -330,23 +354,35 @@ impl Dataplane for BpfDataplane {
         Ok(recorded)
     }
 
-    fn open_flows(&self) -> Result<BTreeMap<BackendId, u64>, DataplaneError> {
+    fn open_flows(&mut self) -> Result<BTreeMap<BackendId, u64>, DataplaneError> {
         let failed = |error| DataplaneError::kernel("counting open connections", error);
+        let backends = self.backends.read();
+        let before = self.loads.open(backends.keys().copied());
         let mut open = BTreeMap::new();
+        let replies_pass = |id| {
+            let entry = backends.get(&id);
+            entry.is_some_and(|entry| matches!(entry.forward, Forward::Nat | Forward::Fullnat))
+        };
+        self.flows
+            .count(&mut open, |id| !replies_pass(id))
+            .map_err(failed)?;
         self.replies.count(&mut open).map_err(failed)?;
         if self.has_fullnat() {
             self.translations.count(&mut open).map_err(failed)?;
         }
+        self.loads.correct(&before, &open);
         Ok(open)
     }
 
     fn counters(&self) -> Result<Counters, DataplaneError> {
-        let ids = self.backends.read().into_keys();
-        let counters = self.counters.read(ids);
+        let ids: Vec<BackendId> = self.backends.read().into_keys().collect();
+        let open = self.loads.open(ids.iter().copied());
+        let counters = self.counters.read(ids.into_iter());
         let namespaces = self.local.namespaces.as_ref().map(Namespaces::count);
         counters
             .map(|counters| Counters {
                 namespaces: namespaces.unwrap_or_default(),
+                open,
                 ..counters
             })
             .map_err(|error| DataplaneError::kernel("reading counters", error))

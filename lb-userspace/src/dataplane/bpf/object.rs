@@ -31,6 +31,11 @@ const PINNED: &[&str] = &[
     layout::LISTENERS_V6,
     layout::POOLS,
     layout::FORMER_POOLS,
+    layout::LOADS,
+    layout::TURNS,
+    layout::AFFINITY,
+    layout::CLIENTS_V4,
+    layout::CLIENTS_V6,
     layout::SLOTS,
     layout::BACKENDS,
     layout::VIP_FILTER,
@@ -76,7 +81,7 @@ const EGRESS: &str = "shunt_egress";
 #[derive(Clone, Copy, Debug)]
 struct XdpPrograms {
     name: &'static str,
-    called: [(u32, &'static str); 2],
+    called: [(u32, &'static str); 3],
 }
 
 /// For frames that may lie in several buffers, and those that kernels before 5.18 take.
@@ -84,14 +89,16 @@ const XDP: [XdpPrograms; 2] = [
     XdpPrograms {
         name: "shunt_xdp_frags",
         called: [
-            (layout::DRAW, "shunt_xdp_draw_frags"),
+            (layout::CHOOSE, "shunt_xdp_choose_frags"),
+            (layout::ENTER, "shunt_xdp_enter_frags"),
             (layout::OPEN, "shunt_xdp_open_frags"),
         ],
     },
     XdpPrograms {
         name: "shunt_xdp",
         called: [
-            (layout::DRAW, "shunt_xdp_draw"),
+            (layout::CHOOSE, "shunt_xdp_choose"),
+            (layout::ENTER, "shunt_xdp_enter"),
             (layout::OPEN, "shunt_xdp_open"),
         ],
     },
@@ -183,7 +190,7 @@ impl Object {
     }
 
     /// Loads what the XDP program calls, where that has not been done: the verifier takes as long for it as for all the
-    /// rest, and only `fullnat` needs it.
+    /// rest, and only `fullnat` and services that record every flow need it.
     pub fn load_called(&mut self) -> anyhow::Result<()> {
         if self.are_called_loaded {
             return Ok(());
@@ -200,6 +207,7 @@ impl Object {
             // Its pin keeps what it holds.
             programs.set(index, called.fd()?, 0)?;
         }
+        programs.set(layout::ALL, self.xdp()?.fd()?, 0)?;
         self.are_called_loaded = true;
         Ok(())
     }

@@ -7,7 +7,7 @@ use lb_common::{
     backend::BackendId,
     hash::Hashes,
     layout,
-    service::{self, IndexedBy, PoolEntry},
+    service::{self, Discipline, PoolEntry},
     slot::Slot,
 };
 
@@ -21,16 +21,23 @@ use crate::dataplane::{DataplaneError, Pool, PoolId};
 pub struct Tables {
     pools: Mapped<u64>,
     former: Mapped<u64>,
+    affinity: Mapped<u64>,
     slots: Mapped<u64>,
     regions: Regions,
 }
 
 impl Tables {
     /// Adopts what the maps hold.
-    pub fn new(pools: &MapData, former: &MapData, slots: &MapData) -> std::io::Result<Self> {
+    pub fn new(
+        pools: &MapData,
+        former: &MapData,
+        affinity: &MapData,
+        slots: &MapData,
+    ) -> std::io::Result<Self> {
         let mut tables = Self {
             pools: Mapped::new(pools)?,
             former: Mapped::new(former)?,
+            affinity: Mapped::new(affinity)?,
             slots: Mapped::new(slots)?,
             regions: Regions::new(0),
         };
@@ -75,7 +82,11 @@ impl Tables {
                 (
                     pool,
                     Pool {
-                        by: entry.by,
+                        discipline: Discipline {
+                            by: entry.by,
+                            tracks: entry.tracks,
+                            affinity: self.affinity.read(pool.into()) as u32,
+                        },
                         slots: slots(entry),
                         former: self.former(pool).map(slots),
                     },
@@ -87,7 +98,7 @@ impl Tables {
     pub fn write(
         &mut self,
         pool: PoolId,
-        by: IndexedBy,
+        discipline: &Discipline,
         slots: &[Slot],
     ) -> Result<(), DataplaneError> {
         let size = slots.len() as u32;
@@ -97,13 +108,24 @@ impl Tables {
         }
         let old = PoolEntry::from_word(self.pools.read(pool.into()));
         let names_former = slots.iter().any(|slot| slot.previous == BackendId::FORMER);
-        let is_other = (old.size, old.by) != (size, by);
+        let former = Discipline {
+            by: old.by,
+            tracks: old.tracks,
+            affinity: 0,
+        };
+        let is_other = old.size != size || !former.agrees(discipline);
         let becomes_former = names_former && old.size != 0 && is_other;
         if becomes_former {
             self.forget_former(pool);
             self.former.write(pool.into(), old.to_word());
         }
-        let entry = PoolEntry { base, size, by };
+        let entry = PoolEntry {
+            base,
+            size,
+            by: discipline.by,
+            tracks: discipline.tracks,
+        };
+        self.affinity.write(pool.into(), discipline.affinity.into());
         self.pools.write(pool.into(), entry.to_word());
         if !becomes_former && old.size != 0 {
             self.regions.give_back(old.base);
@@ -128,6 +150,11 @@ impl Tables {
             what: "slots of lookup tables",
             capacity: layout::SLOTS_CAPACITY as usize,
         })
+    }
+
+    /// Whether flows of any pool need the programs that choose.
+    pub fn has_tracking(&self) -> bool {
+        self.in_use().iter().any(|(_, entry)| entry.tracks)
     }
 
     pub fn step(&mut self, pool: PoolId, slots: &[(u32, Slot)]) -> Result<(), DataplaneError> {

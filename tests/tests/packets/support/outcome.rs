@@ -9,6 +9,7 @@ pub fn returned(verdict: Verdict) -> u32 {
         Verdict::NoBackend
         | Verdict::NoNextHop
         | Verdict::NoSnatPort
+        | Verdict::BackendsFull
         | Verdict::RewriteFailed
         | Verdict::NoRoom
         | Verdict::HeldFragment

@@ -141,7 +141,11 @@ impl World {
     }
 
     fn write_table(&mut self, pool: u16, by: IndexedBy, slots: Vec<Slot>) -> anyhow::Result<()> {
-        Ok(self.dataplane.apply(&Op::WriteTable { pool, by, slots })?)
+        Ok(self.dataplane.apply(&Op::WriteTable {
+            pool,
+            discipline: by.into(),
+            slots,
+        })?)
     }
 
     /// Rows with the same ones follow each other, and writing them takes a while.
@@ -182,6 +186,8 @@ impl World {
             state,
             forward,
             identity: id.bits(),
+            weight: 16,
+            max_conns: 0,
         };
         Ok(self.dataplane.apply(&Op::PutBackend { id, backend })?)
     }
