@@ -39,11 +39,11 @@ impl Load {
         limit != 0 && open >= limit
     }
 
-    /// Whether one with `open` connections and `weight` has less to do than another. One more is added to each: of two that
-    /// are idle, the heavier one takes the flow.
+    /// Whether one with `open` connections and `weight` has less to do than another. Of two that are idle neither has: who was
+    /// drawn first is drawn by weight.
     #[inline(always)]
     pub const fn is_less(open: u32, weight: u32, other_open: u32, other_weight: u32) -> bool {
-        (open as u64 + 1) * (other_weight as u64) < (other_open as u64 + 1) * (weight as u64)
+        open as u64 * (other_weight as u64) < other_open as u64 * (weight as u64)
     }
 }
 
@@ -58,7 +58,7 @@ mod tests {
             (1, 16, 1, 16, false),
             (5, 48, 2, 16, true),
             (9, 48, 2, 16, false),
-            (0, 48, 0, 16, true),
+            (0, 48, 0, 16, false),
             (u32::MAX, 256 * 16, u32::MAX, 1, true),
         ] {
             assert_eq!(

@@ -121,26 +121,31 @@ impl Slot {
         }
     }
 
-    /// Chooses the backend of a packet. `recorded` looks the flow up, `former` the packet's slot in the table before the
-    /// last resize; `lives` says whether a backend takes packets.
+    /// Whether flows may be recorded. The others need not be looked up.
+    #[inline(always)]
+    pub const fn may_have_records(self, asks: Asks) -> bool {
+        asks.tracks || !self.previous.is_none()
+    }
+
+    /// Chooses the backend of a packet. `found` is what was recorded, where there [may](Self::may_have_records) be something;
+    /// `former` looks up the packet's slot in the table before the last resize; `lives` says whether a backend takes packets.
     ///
     /// A stable slot calls none of them, unless every flow is recorded.
     #[inline(always)]
     pub fn choose(
         self,
         asks: Asks,
-        recorded: impl FnOnce() -> Option<BackendId>,
+        found: Option<BackendId>,
         former: impl FnOnce() -> Option<Self>,
         lives: impl Fn(BackendId) -> bool,
     ) -> Choice {
-        if self.previous.is_none() && !asks.tracks {
+        if !self.may_have_records(asks) {
             return Choice {
                 backend: self.current,
                 reason: Reason::Stable,
                 record: false,
             };
         }
-        let found = recorded();
         if let Some(backend) = found
             && lives(backend)
         {

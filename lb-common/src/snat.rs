@@ -78,9 +78,11 @@ pub struct Drawn {
     /// One of the constants below.
     pub outcome: u16,
     pub backend: BackendId,
+    /// How often a backend with room was looked for.
+    pub attempts: u32,
 }
 
-map_type!(Drawn, size = 24, align = 4);
+map_type!(Drawn, size = 28, align = 4);
 
 impl Drawn {
     /// Every port that was tried is taken.

@@ -89,7 +89,7 @@ impl World {
                 opens,
                 ..Asks::default()
             },
-            || (!record.is_none()).then_some(record),
+            (!record.is_none()).then_some(record),
             || self.former,
             |id| self.lives(id),
         );

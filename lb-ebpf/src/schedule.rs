@@ -17,9 +17,11 @@ use crate::{
     steer,
 };
 
-/// Slots that are tried for a backend that has room. Where half of them are full ones', no other is found once in 65,000
-/// times; the client asks again.
-const TRIES: u32 = 16;
+/// How often a backend that has room is looked for, each time in another program's run: there may be 33 in a row. Where
+/// half of the slots are those of full ones, no other is found once in a million times; the client asks again.
+pub const TRIES: u32 = 20;
+/// The same of a socket, whose program looks by itself.
+const SOCKET_TRIES: u32 = 4;
 
 /// Why there is no backend.
 #[derive(Clone, Copy)]
@@ -38,83 +40,115 @@ pub struct Picked {
     pub lack: Lack,
 }
 
-/// The backend for a new flow. A client that has one keeps it, where the pool wants that.
+/// The backend of a client that has one and keeps it.
 #[inline(always)]
-pub fn pick<A: Family>(pool: u32, table: PoolEntry, hashes: Hashes, address: A) -> Picked {
-    let affinity = load_word(&AFFINITY, pool).unwrap_or_default() as u32;
-    if affinity == 0 {
-        return from_table(pool, table, hashes);
-    }
-    let client = Client { address, pool };
+pub fn kept<A: Family>(client: Client<A>, affinity: u32) -> BackendId {
+    let Some(known) = A::clients().get_ptr_mut(client) else {
+        return BackendId::NONE;
+    };
+    // SAFETY: a live element of a preallocated map, copied at once.
+    let record = unsafe { *known };
     let now = now();
-    if let Some(known) = A::clients().get_ptr_mut(client) {
-        // SAFETY: a live element of a preallocated map, copied at once.
-        let record = unsafe { *known };
-        if !record.seen.is_older(now, affinity)
-            && steer::living(record.backend).is_some()
-            && loads::room(record.backend).is_some_and(|(_, weight)| weight != 0)
-        {
-            // SAFETY: as above. Another flow of the client may write the same word.
-            unsafe { (*known).seen = now };
-            return Picked {
-                id: record.backend,
-                lack: Lack::Nobody,
-            };
-        }
+    let keeps = !record.seen.is_older(now, affinity)
+        && steer::living(record.backend).is_some()
+        && loads::room(record.backend).is_some_and(|(_, weight)| weight != 0);
+    if !keeps {
+        return BackendId::NONE;
     }
-    let picked = from_table(pool, table, hashes);
-    if picked.id.is_somebody() {
-        let record = ClientRecord {
-            backend: picked.id,
-            seen: now,
-        };
-        // A full map forgets the client that came longest ago.
-        let _ = A::clients().insert(client, record, 0);
-    }
-    picked
+    // SAFETY: as above. Another flow of the client may write the same word.
+    unsafe { (*known).seen = now };
+    record.backend
 }
 
-/// The same without regard to who asks.
+/// Remembers whose a client is.
 #[inline(always)]
-pub fn from_table(pool: u32, table: PoolEntry, hashes: Hashes) -> Picked {
-    let mut best = Picked {
-        id: BackendId::NONE,
-        lack: Lack::Nobody,
+pub fn keep<A: Family>(client: Client<A>, backend: BackendId) {
+    let record = ClientRecord {
+        backend,
+        seen: now(),
     };
-    let (mut best_open, mut best_weight) = (0, 0);
-    let first = match table.by {
-        IndexedBy::Turn => turn(pool),
-        _ => 0,
+    // A full map forgets the client that came longest ago.
+    let _ = A::clients().insert(client, record, 0);
+}
+
+/// For how long a pool's clients keep their backends; 0: they do not.
+#[inline(always)]
+pub fn affinity(pool: u32) -> u32 {
+    load_word(&AFFINITY, pool).unwrap_or_default() as u32
+}
+
+/// A backend for a new flow, where it was looked for `attempt` times before.
+#[inline(always)]
+pub fn pick(pool: u32, table: PoolEntry, hashes: Hashes, attempt: u32) -> Picked {
+    let index = match table.by {
+        IndexedBy::Turn => turn(pool) % table.size.max(1),
+        IndexedBy::Random | IndexedBy::LeastLoaded => hash::scale(random(), table.size),
+        // Where its own backend is full, a flow's next one is the same on every node.
+        IndexedBy::Flow | IndexedBy::Client => {
+            let again = hash::mix(table.hash(hashes) ^ attempt.wrapping_mul(0x9e37_79b1));
+            let hash = if attempt == 0 {
+                table.hash(hashes)
+            } else {
+                again
+            };
+            hash::scale(hash, table.size)
+        }
     };
-    for attempt in 0..TRIES {
-        let index = match table.by {
-            IndexedBy::Turn => first.wrapping_add(attempt) % table.size.max(1),
-            IndexedBy::Random | IndexedBy::LeastLoaded => hash::scale(random(), table.size),
-            IndexedBy::Flow | IndexedBy::Client if attempt == 0 => table.slot(hashes),
-            // Where its own backend is full, a flow's next one is the same on every node.
-            IndexedBy::Flow | IndexedBy::Client => {
-                let hash = hash::mix(table.hash(hashes) ^ attempt.wrapping_mul(0x9e37_79b1));
-                hash::scale(hash, table.size)
-            }
-        };
-        let id = steer::owner(table, index);
-        if steer::living(id).is_none() {
-            continue;
-        }
-        let Some((open, weight)) = loads::room(id) else {
-            best.lack = Lack::Full;
-            continue;
-        };
-        let is_second = best.id.is_somebody();
-        if !is_second || Load::is_less(open, weight, best_open, best_weight) {
-            best.id = id;
-            (best_open, best_weight) = (open, weight);
-        }
-        if is_second || table.by != IndexedBy::LeastLoaded {
-            break;
+    let first = candidate(steer::owner(table, index));
+    if table.by != IndexedBy::LeastLoaded {
+        return first.picked;
+    }
+    let second = candidate(steer::owner(table, hash::scale(random(), table.size)));
+    let is_second = second.picked.id.is_somebody()
+        && (!first.picked.id.is_somebody()
+            || Load::is_less(second.open, second.weight, first.open, first.weight));
+    if is_second {
+        second.picked
+    } else {
+        first.picked
+    }
+}
+
+/// The same for a socket.
+#[inline(always)]
+pub fn pick_for_socket(pool: u32, table: PoolEntry, hashes: Hashes) -> BackendId {
+    for attempt in 0..SOCKET_TRIES {
+        let picked = pick(pool, table, hashes, attempt);
+        if picked.id.is_somebody() {
+            return picked.id;
         }
     }
-    best
+    BackendId::NONE
+}
+
+struct Candidate {
+    picked: Picked,
+    open: u32,
+    weight: u32,
+}
+
+/// Whether the owner of a slot may have a flow.
+#[inline(always)]
+fn candidate(owner: BackendId) -> Candidate {
+    let mut candidate = Candidate {
+        picked: Picked {
+            id: BackendId::NONE,
+            lack: Lack::Nobody,
+        },
+        open: 0,
+        weight: 0,
+    };
+    if steer::living(owner).is_none() {
+        return candidate;
+    }
+    match loads::room(owner) {
+        Some((open, weight)) => {
+            candidate.picked.id = owner;
+            (candidate.open, candidate.weight) = (open, weight);
+        }
+        None => candidate.picked.lack = Lack::Full,
+    }
+    candidate
 }
 
 /// A number that no other new flow of the pool has, but for two that come at the same moment: then one may be left out,

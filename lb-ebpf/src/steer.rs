@@ -123,8 +123,12 @@ pub fn backend<A: Family>(
         tracks: table.tracks,
     };
     let mut is_half = false;
-    let recorded = || flows::find(headers, &mut is_half);
-    let choice = slot.choose(asks, recorded, former, lives);
+    let found = if slot.may_have_records(asks) {
+        flows::find(headers, &mut is_half)
+    } else {
+        None
+    };
+    let choice = slot.choose(asks, found, former, lives);
     if choice.reason == Reason::New {
         // An error is about a flow, and opens none.
         return Err(if headers.is_of_flow() {
@@ -174,7 +178,7 @@ pub fn record<A: Family>(tuple: &Tuple<A>, pool: u32, id: BackendId, backend: &B
 pub fn beginner(pool: u32, hashes: Hashes) -> Option<(BackendId, &'static Backend)> {
     let table = PoolEntry::from_word(load_word(&POOLS, pool)?);
     if table.tracks {
-        let id = schedule::from_table(pool, table, hashes).id;
+        let id = schedule::pick_for_socket(pool, table, hashes);
         return Some((id, living(id)?));
     }
     let id = slot_of(table, hashes)?.current;

@@ -25,7 +25,7 @@ use crate::{
     loads,
     maps::{BACKENDS, DRAWN, FULLNAT_FILTER},
     reverse,
-    schedule::{Lack, Picked},
+    schedule::Lack,
     stats, steer,
 };
 
@@ -190,6 +190,7 @@ pub fn add<A: Family>(
         Some(backend) if drawn.outcome != Drawn::NOBODY && backend.forward == FULLNAT => backend,
         _ => return Err(Verdict::NoBackend),
     };
+    stats::event(Event::SelectCurrent);
     match claim(headers, drawn, id, backend, control) {
         Some(translation) => Ok((translation, backend)),
         None => Err(Verdict::NoSnatPort),
@@ -256,16 +257,31 @@ fn instead<A: Family>(tuple: &Tuple<A>, id: BackendId, error: i32) -> Option<Tra
 
 /// Keeps which backend was chosen for a new flow, or why none was, in [`DRAWN`].
 #[inline(always)]
-pub fn keep(picked: Picked) {
+pub fn keep(id: BackendId, lack: Lack) {
     if let Some(drawn) = DRAWN.get_ptr_mut(0) {
         // SAFETY: this CPU's own element, and programs are not preempted by each other on it.
         unsafe {
-            (*drawn).backend = picked.id;
-            (*drawn).outcome = match picked.lack {
+            (*drawn).attempts = 0;
+            (*drawn).backend = id;
+            (*drawn).outcome = match lack {
                 Lack::Nobody => Drawn::NOBODY,
                 Lack::Full => Drawn::FULL,
             };
         }
+    }
+}
+
+/// How often a backend was looked for, before this time.
+#[inline(always)]
+pub fn attempt() -> u32 {
+    let Some(drawn) = DRAWN.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: as above.
+    unsafe {
+        let attempt = (*drawn).attempts;
+        (*drawn).attempts = attempt.wrapping_add(1);
+        attempt
     }
 }
 

@@ -114,6 +114,8 @@ pub struct Backend {
     pub address: String,
     pub weight: u16,
     pub backup: bool,
+    /// 0: any number.
+    pub max_conns: u32,
 }
 
 impl Backend {
@@ -124,6 +126,7 @@ impl Backend {
             address: address.to_string(),
             weight: 1,
             backup: false,
+            max_conns: 0,
         }
     }
 
@@ -189,6 +192,7 @@ impl fmt::Display for Backend {
         writeln!(f, "name = {:?}", self.name)?;
         writeln!(f, "address = {:?}", self.address)?;
         writeln!(f, "weight = {}", self.weight)?;
-        writeln!(f, "backup = {}", self.backup)
+        writeln!(f, "backup = {}", self.backup)?;
+        writeln!(f, "max_conns = {}", self.max_conns)
     }
 }

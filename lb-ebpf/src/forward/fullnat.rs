@@ -65,10 +65,7 @@ pub fn open<A: Family + Tunnel>(
         known
     } else {
         match translations::add(headers, control) {
-            Ok(added) => {
-                stats::event(Event::SelectCurrent);
-                added
-            }
+            Ok(added) => added,
             Err(verdict) => return Ok(Outcome::stays(verdict)),
         }
     };

@@ -19,6 +19,7 @@ use lb_common::{
     answer::error::Problem,
     backend::Forward,
     encap::Tunnel,
+    flow::Client,
     hop::Hop,
     layout::{ALL, CHOOSE, ENTER, OPEN},
     packet::Headers,
@@ -106,7 +107,7 @@ fn call(frame: &Frame, program: u32) -> Outcome {
     Outcome::stays(Verdict::NoBackend)
 }
 
-/// Chooses a backend for a new flow, and goes on with [`enter`].
+/// Chooses a backend for a new flow, and goes on with [`enter`]; or here again, where the one that it came upon has no room.
 #[inline(always)]
 pub fn choose<A: Family>(
     frame: &Frame,
@@ -114,8 +115,28 @@ pub fn choose<A: Family>(
     pool: u32,
     place: &Place,
 ) -> Outcome {
-    let picked = schedule::pick(pool, place.table, place.hashes, headers.tuple.source);
-    translations::keep(picked);
+    let affinity = schedule::affinity(pool);
+    let client = Client {
+        address: headers.tuple.source,
+        pool,
+    };
+    if affinity != 0 {
+        let id = schedule::kept(client, affinity);
+        if id.is_somebody() {
+            translations::keep(id, Lack::Nobody);
+            return call(frame, ENTER);
+        }
+    }
+    let attempt = translations::attempt();
+    let Picked { id, lack } = schedule::pick(pool, place.table, place.hashes, attempt);
+    if id.is_somebody() {
+        if affinity != 0 {
+            schedule::keep(client, id);
+        }
+    } else if attempt < schedule::TRIES {
+        return call(frame, CHOOSE);
+    }
+    translations::keep(id, lack);
     call(frame, ENTER)
 }
 
@@ -131,10 +152,7 @@ pub fn enter<A: Family>(
     let id = if place.table.tracks {
         translations::kept()
     } else {
-        translations::keep(Picked {
-            id: place.slot.current,
-            lack: Lack::Nobody,
-        });
+        translations::keep(place.slot.current, Lack::Nobody);
         place.slot.current
     };
     match steer::living(id) {

@@ -57,6 +57,9 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// How often recorded flows are walked while no slot moves: only to forget idle ones.
 const REST: Duration = Duration::from_secs(30);
+/// How often open connections are counted anew: the programs lose count where a full table forgets a flow, or a flow ends
+/// without a word.
+const RECOUNT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub struct Controller<D> {
@@ -68,6 +71,7 @@ pub struct Controller<D> {
     attachments: Attachments,
     /// The last walk over the recorded flows, and when it was.
     walk: (Instant, Recorded),
+    recounted: Instant,
     shortages: shortages::Watch,
     panics: panics::Watch,
     orders: Store,
@@ -102,6 +106,7 @@ impl<D: Dataplane> Controller<D> {
             commands,
             attachments,
             walk,
+            recounted: now,
             shortages: shortages::Watch::default(),
             panics: panics::Watch::default(),
             orders,
@@ -248,8 +253,16 @@ impl<D: Dataplane> Controller<D> {
     fn keep_house(&mut self) {
         let now = Instant::now();
         self.follow_namespaces();
-        let result = self.try_keep_house(now);
+        let result = self.recount(now).and_then(|()| self.try_keep_house(now));
         self.note(&result);
+    }
+
+    fn recount(&mut self, now: Instant) -> Result<(), DataplaneError> {
+        if now.saturating_duration_since(self.recounted) >= RECOUNT {
+            self.writer.dataplane().open_flows()?;
+            self.recounted = now;
+        }
+        Ok(())
     }
 
     /// In this order: what the walk does not find named, nothing can name again, because slots moved on before it.

@@ -73,8 +73,14 @@ impl Progress {
                             if now.saturating_duration_since(since) < limit {
                                 return None;
                             }
-                            slot.settle()
+                            // Where every flow is recorded a slot says nothing of any.
+                            if table.discipline.tracks {
+                                Slot::stable(slot.current)
+                            } else {
+                                slot.settle()
+                            }
                         }
+                        SlotState::Settled if table.discipline.tracks => slot.stabilise(),
                         SlotState::Settled if recorded.slots.contains(&(pool, index)) => {
                             return None;
                         }
