@@ -14,28 +14,14 @@ pub(super) enum Method {
     Random,
 }
 
-/// A value of `scheduler`, and what it does otherwise than the method.
-pub(super) const fn scheduler(method: Method) -> (&'static str, Option<&'static str>) {
+/// A value of `scheduler`.
+pub(super) const fn scheduler(method: Method) -> &'static str {
     match method {
-        Method::RoundRobin => (
-            "maglev",
-            Some(
-                "no round robin: `maglev` chooses by a hash of addresses and ports, in the shares of the weights, \
-                 for each connection, not each request",
-            ),
-        ),
-        Method::LeastConnections => (
-            "maglev",
-            Some(
-                "open connections are not compared: `maglev` chooses by a hash, in the shares of the weights",
-            ),
-        ),
-        Method::SourceHash => ("source-hash", None),
-        Method::FlowHash => ("maglev", None),
-        Method::Random => (
-            "maglev",
-            Some("not random: `maglev` chooses by a hash, in the shares of the weights"),
-        ),
+        Method::RoundRobin => "round-robin",
+        Method::LeastConnections => "least-conn",
+        Method::SourceHash => "source-hash",
+        Method::FlowHash => "maglev",
+        Method::Random => "random",
     }
 }
 
@@ -51,7 +37,6 @@ pub(super) enum Bound {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Counterpart {
     /// A key of `[[service.backend]]`.
-    #[expect(dead_code, reason = "no bound has one yet")]
     Key(&'static str),
     /// Why there is none, and what to do instead.
     None(&'static str),
@@ -62,9 +47,7 @@ pub(super) const fn counterpart(bound: Bound) -> Counterpart {
         Bound::MaxFails | Bound::FailTimeout => Counterpart::None(
             "failures of connections are not counted: checks find them, see [service.health]",
         ),
-        Bound::MaxConnections => {
-            Counterpart::None("connections of a backend are not bounded: let the server do that")
-        }
+        Bound::MaxConnections => Counterpart::Key("max_conns"),
     }
 }
 
@@ -82,7 +65,7 @@ mod tests {
             Method::FlowHash,
             Method::Random,
         ] {
-            let (scheduler, _) = scheduler(method);
+            let scheduler = scheduler(method);
             let text = format!(
                 r#"
                 daemon.interfaces = ["eth0"]

@@ -26,8 +26,6 @@ pub(super) struct Draft {
     /// Where nothing usable listens.
     pub(super) port: Ports,
     pub(super) method: Method,
-    /// Where that was said, or would have been.
-    pub(super) balance: Excerpt,
     pub(super) slow_start: Option<Duration>,
     pub(super) check: Check,
     /// Whether that was said.

@@ -8,7 +8,7 @@ fn each_says_where_and_what() {
         (
             "an unknown table",
             &[("[service.health]", "[service.helth]")],
-            r"shunt.toml:8:10: service[web].helth: found an unknown key, expected one of backend, forward, health, listen, min_active, name, panic_below, protocol, scheduler, slow_start, table_size
+            r"shunt.toml:8:10: service[web].helth: found an unknown key, expected one of affinity, backend, forward, health, listen, min_active, name, panic_below, protocol, scheduler, slow_start, table_size
   help: did you mean `health`?",
         ),
         (
@@ -219,13 +219,14 @@ forward = "route""#,
             r#"shunt.toml:25:11: service[dns].forward: found "route", expected "nat", "fullnat", "dsr", "ipip" or "gue""#,
         ),
         (
-            "a scheduler to come",
+            "an unknown scheduler",
             &[(
                 r#"protocol = "udp""#,
                 r#"protocol = "udp"
-scheduler = "least-conn""#,
+scheduler = "least_conn""#,
             )],
-            r#"shunt.toml:25:13: service[dns].scheduler: found "least-conn", which is not supported yet, expected "maglev" or "source-hash""#,
+            r#"shunt.toml:25:13: service[dns].scheduler: found "least_conn", expected "maglev", "source-hash", "round-robin", "random" or "least-conn"
+  help: did you mean "least-conn"?"#,
         ),
         (
             "min_active 0",

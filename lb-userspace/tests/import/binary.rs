@@ -55,12 +55,12 @@ fn a_file_becomes_a_configuration_and_notes() {
 
 #[test]
 fn standard_input_and_an_interface_that_is_a_guess() {
-    let input = "listen web\n bind 192.0.2.9:80\n balance leastconn\n server a 10.0.0.1:80 check\n";
+    let input = "listen web\n bind 192.0.2.9:80\n balance uri\n server a 10.0.0.1:80 check\n";
     let output = shunt(&["import", "haproxy", "-"], input);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(config::parse("stdout", text(&output.stdout)).is_ok());
     let error = text(&output.stderr);
-    assert!(error.starts_with("-:3: `balance leastconn`: "), "{error}");
+    assert!(error.starts_with("-:3: `balance uri`: "), "{error}");
     assert!(
         error.contains("\nshunt: interfaces = [\"eth0\"] is a guess"),
         "{error}"

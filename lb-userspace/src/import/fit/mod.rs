@@ -12,7 +12,7 @@ use self::{claims::Claims, spare::Spare};
 use super::{
     Options,
     check::{Check, Kind},
-    counterpart::{self, Method},
+    counterpart,
     draft::{Backend, Draft, Ip},
     notes::Notes,
 };
@@ -57,14 +57,13 @@ pub(super) fn fit(drafts: Vec<Draft>, options: &Options, notes: &mut Notes) -> V
         abandon(service, notes);
         scale_weights(&mut service.draft, notes);
         check_a_port(service, notes);
-        choose_scheduler(service, notes);
     }
     services
 }
 
 impl Fitted {
     fn new(draft: Draft) -> Self {
-        let (scheduler, _) = counterpart::scheduler(Method::RoundRobin);
+        let scheduler = counterpart::scheduler(draft.method);
         Self {
             abandoned: draft.off,
             draft,
@@ -95,14 +94,6 @@ fn abandon(service: &mut Fitted, notes: &mut Notes) {
     let why = "no backend is left that takes connections: the service is written as a comment";
     notes.add(&service.draft.origin, why);
     service.abandoned = Some("no backend is left");
-}
-
-fn choose_scheduler(service: &mut Fitted, notes: &mut Notes) {
-    let (scheduler, lost) = counterpart::scheduler(service.draft.method);
-    service.scheduler = scheduler;
-    if let Some(lost) = lost {
-        notes.add(&service.draft.balance, lost);
-    }
 }
 
 /// Shunt takes less than nginx.

@@ -123,7 +123,6 @@ fn draft(backend: &Read, all: &[Read], notes: &mut Notes) -> Draft {
         port: port.unwrap_or(Ports::One(80)),
         listeners,
         method: proxy.method,
-        balance: proxy.balance.clone(),
         slow_start,
         check: proxy.check(notes),
         is_checked: proxy.is_checked(),

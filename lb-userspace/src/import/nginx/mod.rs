@@ -132,7 +132,6 @@ fn services(upstream: &Upstream, uses: &[Use]) -> Vec<Draft> {
             listeners: listeners.collect(),
             port: ports.next().unwrap_or(Ports::One(80)),
             method: upstream.method,
-            balance: upstream.balance.clone(),
             slow_start: upstream.slow_start,
             // Without one it learns of failures from connections: to be told of checks instead is enough.
             is_checked: true,

@@ -12,7 +12,6 @@ pub(super) struct Upstream {
     pub(super) name: String,
     pub(super) origin: Excerpt,
     pub(super) method: Method,
-    pub(super) balance: Excerpt,
     pub(super) slow_start: Option<Duration>,
     pub(super) backends: Vec<Backend>,
 }
@@ -26,7 +25,6 @@ pub(super) fn read(
     let origin = directive.excerpt();
     let mut upstream = Upstream {
         name: directive.argument().to_owned(),
-        balance: origin.clone(),
         origin,
         method: Method::RoundRobin,
         slow_start: None,
@@ -40,7 +38,6 @@ pub(super) fn read(
             }
             "least_conn" | "least_time" | "ip_hash" | "hash" | "random" => {
                 upstream.method = method(inner, notes);
-                upstream.balance = inner.excerpt();
             }
             name => notes.add(&inner.excerpt(), leftover(name)),
         }
