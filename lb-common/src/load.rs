@@ -30,7 +30,11 @@ map_type!(Load, size = 64, align = 64);
 /// A count that more was taken from than added to, for a moment, is none.
 #[inline(always)]
 pub const fn count(open: u64) -> u32 {
-    if open > u32::MAX as u64 { 0 } else { open as u32 }
+    if open > u32::MAX as u64 {
+        0
+    } else {
+        open as u32
+    }
 }
 
 impl Load {

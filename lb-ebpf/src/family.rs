@@ -10,8 +10,8 @@ use lb_common::{
     flow::{Client, ClientRecord, FlowRecord, ReverseRecord, Tuple},
     half_open::{BUCKETS, HalfOpen, Heads},
     layout::{
-        CLIENTS_CAPACITY, FLOWS_CAPACITY, RETURN_LOCKS_CAPACITY, REVERSE_CAPACITY, REVERSE_HALF_CAPACITY,
-        SNAT_CAPACITY, TRANSLATIONS_CAPACITY,
+        CLIENTS_CAPACITY, FLOWS_CAPACITY, RETURN_LOCKS_CAPACITY, REVERSE_CAPACITY,
+        REVERSE_HALF_CAPACITY, SNAT_CAPACITY, TRANSLATIONS_CAPACITY,
     },
     packet::Icmp,
     service::{ListenerEntry, PLACES},

@@ -50,7 +50,13 @@ pub fn find<A: Family>(headers: &Headers<A>) -> Option<(Translation<A>, &'static
         // keeps the translation for longer.
         let before = unsafe { (*record).client.hear(headers, Closing::Client, now()) };
         if let Some(before) = before {
-            client_said(tuple, &translation, backend, before, headers.closing(Closing::Client));
+            client_said(
+                tuple,
+                &translation,
+                backend,
+                before,
+                headers.closing(Closing::Client),
+            );
         }
     }
     Some((translation, backend))
@@ -90,9 +96,7 @@ fn backend_said<A: Family>(record: &Return<A>, protocol: u8, before: u16, closin
     // SAFETY: a live element of a preallocated map, read at once.
     let other = unsafe { (*other).client.said };
     let said = before | other;
-    if other & Side::SPOKE != 0
-        && !flow::is_closed(said)
-        && flow::is_closed(said | closing as u16)
+    if other & Side::SPOKE != 0 && !flow::is_closed(said) && flow::is_closed(said | closing as u16)
     {
         loads::closed(record.id);
     }
@@ -108,12 +112,25 @@ pub fn find_opening<A: Family>(headers: &Headers<A>) -> Option<(Translation<A>, 
     let translation = unsafe { *record };
     let backend = BACKENDS.get(translation.backend.index())?;
     let reply = reply(tuple, &translation, backend);
-    if !backend.serves(translation.backend) || has_ended(&reply, translation.client) {
+    // SAFETY: a live element of a preallocated map, read at once.
+    let answer = A::returns()
+        .get_ptr(reply)
+        .map(|known| unsafe { (*known).backend });
+    let has_ended = answer.is_none_or(|answer| Life::of(translation.client, answer).is_closed());
+    if !backend.serves(translation.backend) || has_ended {
         take_away(tuple, &reply, &translation);
         return None;
     }
+    let now = now();
+    // A SYN that is sent again after a while had no answer.
+    if headers.opens()
+        && answer.is_some_and(|answer| answer.said == 0)
+        && translation.client.seen != now
+    {
+        loads::unanswered(translation.backend);
+    }
     // SAFETY: as in `find`.
-    unsafe { (*record).client.hear(headers, Closing::Client, now()) };
+    unsafe { (*record).client.hear(headers, Closing::Client, now) };
     Some((translation, backend))
 }
 
@@ -127,14 +144,6 @@ fn reply<A: Family>(tuple: &Tuple<A>, translation: &Translation<A>, backend: &Ba
             backend.port_for(tuple.destination_port),
         )
         .reversed()
-}
-
-#[inline(always)]
-fn has_ended<A: Family>(reply: &Tuple<A>, client: Side) -> bool {
-    // SAFETY: a live element of a preallocated map, read at once.
-    A::returns()
-        .get_ptr(reply)
-        .is_none_or(|known| Life::of(client, unsafe { (*known).backend }).is_closed())
 }
 
 /// The reverse half of a backend's packet, if it is a reply.

@@ -67,6 +67,7 @@ fn backend(name: &str, address: &str, weight: u16, backup: bool) -> BackendSetti
         weight,
         backup,
         max_conns: 0,
+        passive: Default::default(),
     }
 }
 

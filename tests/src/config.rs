@@ -116,6 +116,8 @@ pub struct Backend {
     pub backup: bool,
     /// 0: any number.
     pub max_conns: u32,
+    /// More lines.
+    pub options: String,
 }
 
 impl Backend {
@@ -127,6 +129,7 @@ impl Backend {
             weight: 1,
             backup: false,
             max_conns: 0,
+            options: String::new(),
         }
     }
 
@@ -193,6 +196,7 @@ impl fmt::Display for Backend {
         writeln!(f, "address = {:?}", self.address)?;
         writeln!(f, "weight = {}", self.weight)?;
         writeln!(f, "backup = {}", self.backup)?;
-        writeln!(f, "max_conns = {}", self.max_conns)
+        writeln!(f, "max_conns = {}", self.max_conns)?;
+        writeln!(f, "{}", self.options)
     }
 }

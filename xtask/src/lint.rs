@@ -54,8 +54,9 @@ fn kernel_programs() -> Result<()> {
         "cargo clippy of the kernel programs",
         clippy
             .args(["--target", rust::target(), "-Z", "build-std=core"])
-            .args(["--target-dir"])
-            .arg(crate::paths::target()?.join("bpf-lint"))
+            // Where the daemon's build script has compiled them: macros are there already.
+            .args(["--release", "--target-dir"])
+            .arg(crate::paths::target()?.join("bpf/target/lb-ebpf"))
             .args(["--", "-D", "warnings"]),
     )
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     process::{Command, ExitCode},
 };
 
@@ -17,6 +17,8 @@ use crate::{
     setup::{self, Scope},
     vm,
 };
+
+const THREADS: &str = "RUST_TEST_THREADS";
 
 /// Lints, then tests here, then the same in virtual machines. The last lines on the standard output are cargo's summary; the exit code says whether
 /// the lints, the tests and the search for leftovers all passed.
@@ -83,6 +85,10 @@ fn tests(options: &TestOptions) -> Command {
     ]);
     if options.build.release {
         cargo.arg("--release");
+    }
+    // Most wait for the network most of the time.
+    if env::var_os(THREADS).is_none() {
+        cargo.env(THREADS, "4");
     }
     cargo
         .arg("--")

@@ -109,12 +109,7 @@ fn call(frame: &Frame, program: u32) -> Outcome {
 
 /// Chooses a backend for a new flow, and goes on with [`enter`]; or here again, where the one that it came upon has no room.
 #[inline(always)]
-pub fn choose<A: Family>(
-    frame: &Frame,
-    headers: &Headers<A>,
-    pool: u32,
-    place: &Place,
-) -> Outcome {
+pub fn choose<A: Family>(frame: &Frame, headers: &Headers<A>, pool: u32, place: &Place) -> Outcome {
     let affinity = schedule::affinity(pool);
     let client = Client {
         address: headers.tuple.source,

@@ -84,6 +84,8 @@ pub struct BackendStatus {
     pub open: Option<u32>,
     /// How many it may have; 0: any number.
     pub max_conns: u32,
+    /// For how much longer it gets no new connections, because some failed.
+    pub out_seconds: Option<f64>,
 }
 
 /// The lookup table of one address family.

@@ -110,6 +110,7 @@ fn backends(service: &ServiceStatus) -> Table {
         "health",
         "role",
         "share",
+        "open",
         "packets",
         "bytes",
         "last check",
@@ -122,12 +123,13 @@ fn backends(service: &ServiceStatus) -> Table {
             backend.health.clone(),
             role(backend).to_owned(),
             share(backend.slots, total),
+            open(backend),
             backend.packets.to_string(),
             backend.bytes.to_string(),
             backend.last_check.clone().unwrap_or_default(),
         ]);
     }
-    for column in [2, 5, 6, 7] {
+    for column in [2, 5, 6, 7, 8] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -150,11 +152,26 @@ fn role(backend: &BackendStatus) -> &str {
     if backend.state != AdminState::Ready.name() {
         return &backend.state;
     }
+    if backend.out_seconds.is_some() {
+        return "failing";
+    }
     match (backend.backup, backend.active) {
         (false, true) => "active",
         (true, true) => "backup, promoted",
         (true, false) => "backup",
         (false, false) => "out",
+    }
+}
+
+/// Connections, and how many it may have.
+fn open(backend: &BackendStatus) -> String {
+    let limit = match backend.max_conns {
+        0 => String::new(),
+        limit => format!(" of {limit}"),
+    };
+    match backend.open {
+        Some(open) => format!("{open}{limit}"),
+        None => "-".to_owned(),
     }
 }
 

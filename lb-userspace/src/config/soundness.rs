@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     address::Ports,
-    desired::{Check, Forward},
+    desired::{Check, Forward, Protocol},
 };
 
 pub(super) fn check(service: &Service, report: &Report) {
@@ -21,6 +21,31 @@ pub(super) fn check(service: &Service, report: &Report) {
         enough_backends(service, report);
     }
     checked_ports(service, report);
+    heard_answers(service, report);
+}
+
+/// Whether a backend fails is seen where its answers to SYNs pass.
+fn heard_answers(service: &Service, report: &Report) {
+    let answers_pass = service.forward.changes_ports();
+    if answers_pass && service.protocol != Some(Protocol::Udp) {
+        return;
+    }
+    let backends = service.backends.iter();
+    for (backend, place) in
+        backends.filter_map(|backend| Some((backend, backend.max_fails.as_ref()?)))
+    {
+        let max_fails = backend.settings.passive.max_fails;
+        if max_fails == 0 {
+            continue;
+        }
+        let expected = "0: its answers to new TCP connections do not pass here";
+        let help =
+            "let [service.health] find out, or use forward = \"nat\" or \"fullnat\", and TCP";
+        report.add(
+            place,
+            Mistake::new(max_fails.to_string(), expected).help(help),
+        );
+    }
 }
 
 fn unique_backends(service: &Service, report: &Report) {
@@ -31,6 +56,7 @@ fn unique_backends(service: &Service, report: &Report) {
             settings,
             name,
             address,
+            ..
         } = backend;
         if let Some(first) = names.get(&settings.name) {
             let found = format!("a second backend named {:?}", settings.name);

@@ -47,7 +47,7 @@ use crate::{
     api::{OpenFlows, Status},
     dataplane::{Attachments, Dataplane, DataplaneError, Recorded},
     desired::{Desired, Forward},
-    health::{Event, Health, Transition},
+    health::{Event, Health, Transition, passive},
     hooks::Hooks,
     operator::{Change, Store, Target},
     probe::task::Observation,
@@ -253,8 +253,28 @@ impl<D: Dataplane> Controller<D> {
     fn keep_house(&mut self) {
         let now = Instant::now();
         self.follow_namespaces();
-        let result = self.recount(now).and_then(|()| self.try_keep_house(now));
+        let result = self
+            .recount(now)
+            .and_then(|()| self.heed_failures(now))
+            .and_then(|()| self.try_keep_house(now));
         self.note(&result);
+    }
+
+    /// Passive checks.
+    fn heed_failures(&mut self, now: Instant) -> Result<(), DataplaneError> {
+        if !self.state.has_passive_checks() {
+            return Ok(());
+        }
+        let failures = self.writer.dataplane().failures()?;
+        let changed = self.state.heed(&failures, now);
+        if changed.is_empty() {
+            return Ok(());
+        }
+        for (member, verdict) in changed {
+            let (from, to) = report_passive(member, verdict);
+            self.hooks.tell(member.notice("connections", from, to));
+        }
+        self.write(now)
     }
 
     fn recount(&mut self, now: Instant) -> Result<(), DataplaneError> {
@@ -375,6 +395,26 @@ fn report(member: &Member, transition: Transition) {
         tracing::info!(service, backend, check, "backend is up");
     } else {
         tracing::warn!(service, backend, check, "backend is down");
+    }
+}
+
+fn report_passive(member: &Member, verdict: passive::Verdict) -> (&'static str, &'static str) {
+    let (service, backend) = (&member.service, &member.settings.name);
+    match verdict {
+        passive::Verdict::Out { fails, wait } => {
+            tracing::warn!(
+                service,
+                backend,
+                fails,
+                ?wait,
+                "connections failed; the backend gets no new ones for a while"
+            );
+            ("in", "out")
+        }
+        passive::Verdict::In => {
+            tracing::info!(service, backend, "the backend gets new connections again");
+            ("out", "in")
+        }
     }
 }
 

@@ -13,7 +13,10 @@ use siphasher::sip::SipHasher13;
 use crate::{
     dataplane::BackendEntry,
     desired::{BackendSettings, Check, Forward, HealthSettings, Protocol, ServiceSettings},
-    health::{Event, Health, Machine, Transition},
+    health::{
+        Event, Health, Machine, Transition,
+        passive::{self, Passive},
+    },
     hooks::{Notice, seconds_since_1970},
     membership,
     operator::{AdminState, Order},
@@ -62,6 +65,10 @@ pub struct Member {
     pub settings: BackendSettings,
     pub health: HealthSettings,
     pub machine: Machine,
+    /// What clients' own connections say.
+    pub passive: Passive,
+    /// Failures of theirs that were heard of.
+    failures: Option<u64>,
     /// What the last check said.
     pub last_check: Option<String>,
     /// What the operator ordered of it.
@@ -92,6 +99,8 @@ impl Member {
             settings: settings.clone(),
             health: service.health.clone(),
             machine: machine(&service.health, initial),
+            passive: Passive::default(),
+            failures: None,
             last_check: None,
             order: Order::default(),
             slow_start: service.slow_start,
@@ -153,6 +162,14 @@ impl Member {
         let has_returned = transition.from == Health::Down && transition.to == Health::Up;
         self.returned = has_returned.then_some(now);
         Some(transition)
+    }
+
+    /// Takes note of how many of clients' own connections have failed so far.
+    pub fn heed(&mut self, failures: u64, now: Instant) -> Option<passive::Verdict> {
+        let before = self.failures.replace(failures).unwrap_or(failures);
+        let fails = failures.saturating_sub(before);
+        let fails = u32::try_from(fails).unwrap_or(u32::MAX);
+        self.passive.on(fails, self.settings.passive, now)
     }
 
     /// How far apart its checks are for now.
@@ -297,7 +314,7 @@ impl ServiceState {
             .filter(|(_, member)| member.family() == family)
             .map(|(place, member)| {
                 let standing = membership::Member {
-                    usable: member.machine.health() == Health::Up,
+                    usable: member.machine.health() == Health::Up && !member.passive.is_out(),
                     weight: member.weight(),
                     backup: member.settings.backup,
                 };

@@ -1,7 +1,7 @@
 //! All that the daemon knows, and what follows from it. No I/O, no clock.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     dataplane::{Applied, PoolId, Recorded},
     desired::{BackendSettings, Desired, Protocol, ServiceSettings},
-    health::{Event, Health, Transition},
+    health::{Event, Health, Transition, passive},
     operator::{self, Change, Orders},
     reconcile::Target,
 };
@@ -221,6 +221,29 @@ impl State {
         Some((member, transition))
     }
 
+    /// What clients' own connections say of each backend: those of which that changes something, and what.
+    pub fn heed(
+        &mut self,
+        failures: &BTreeMap<BackendId, u64>,
+        now: Instant,
+    ) -> Vec<(&Member, passive::Verdict)> {
+        let services = self.services.iter_mut();
+        let members = services.flat_map(|service| &mut service.members);
+        members
+            .filter_map(|member| {
+                let verdict =
+                    member.heed(failures.get(&member.id).copied().unwrap_or_default(), now)?;
+                Some((&*member, verdict))
+            })
+            .collect()
+    }
+
+    /// Whether any backend is judged by them.
+    pub fn has_passive_checks(&self) -> bool {
+        let mut members = self.services.iter().flat_map(|service| &service.members);
+        members.any(|member| member.settings.passive.max_fails > 0 || member.passive.is_out())
+    }
+
     /// Whether the datapath has backends that are not configured any more.
     pub fn has_left_over(&self, applied: &Applied) -> bool {
         let configured: usize = self.services.iter().map(|s| s.members.len()).sum();
@@ -251,7 +274,9 @@ impl State {
         }
         for service in &self.services {
             for (member, is_active) in service.members.iter().zip(service.active()) {
-                target.backends.insert(member.id, member.entry(is_active, now));
+                target
+                    .backends
+                    .insert(member.id, member.entry(is_active, now));
             }
         }
         let named = applied.named();

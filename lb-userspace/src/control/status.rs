@@ -135,6 +135,7 @@ fn backends(
                     .has_count()
                     .then(|| counters.open.get(&member.id).copied().unwrap_or_default()),
                 max_conns: member.settings.max_conns,
+                out_seconds: member.passive.left(now).map(|left| left.as_secs_f64()),
             }
         })
         .collect()

@@ -81,6 +81,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
                     weight,
                     backup,
                     max_conns: 0,
+                    passive: Default::default(),
                 })
                 .collect(),
         }],

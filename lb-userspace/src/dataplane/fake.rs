@@ -6,13 +6,14 @@ use lb_common::backend::BackendId;
 
 use super::{Applied, Counters, Dataplane, DataplaneError, Op, Recorded, Shortages};
 
-/// Holds what was applied; `recorded`, `shortages`, `open` and `failures` are the test's to set.
+/// Holds what was applied; `recorded`, `shortages`, `open`, `failed` and `failures` are the test's to set.
 #[derive(Debug, Default)]
 pub struct FakeDataplane {
     pub applied: Applied,
     pub recorded: Recorded,
     pub shortages: Shortages,
     pub open: BTreeMap<BackendId, u64>,
+    pub failed: BTreeMap<BackendId, u64>,
     /// Every operation that took effect, in order.
     pub log: Vec<Op>,
     /// How many of the next operations fail.
@@ -55,6 +56,10 @@ impl Dataplane for FakeDataplane {
 
     fn follow_namespaces(&mut self) -> Result<(), DataplaneError> {
         Ok(())
+    }
+
+    fn failures(&self) -> Result<BTreeMap<BackendId, u64>, DataplaneError> {
+        Ok(self.failed.clone())
     }
 
     fn shortages(&self) -> Result<Shortages, DataplaneError> {

@@ -301,6 +301,8 @@ pub trait Dataplane: Send {
     fn heed_interfaces(&mut self) -> Result<(), DataplaneError>;
     /// Finds out which network namespaces are behind the configured bridges by now.
     fn follow_namespaces(&mut self) -> Result<(), DataplaneError>;
+    /// SYNs to each backend that were refused, or came again for want of an answer, since it was put there.
+    fn failures(&self) -> Result<BTreeMap<BackendId, u64>, DataplaneError>;
     fn shortages(&self) -> Result<Shortages, DataplaneError>;
     /// Makes the datapath ask the kernel for next hops again.
     fn forget_next_hops(&mut self) -> Result<(), DataplaneError>;

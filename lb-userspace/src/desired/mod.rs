@@ -16,7 +16,10 @@ use lb_common::{
 };
 
 pub use self::health::{Check, DnsCheck, GrpcCheck, HealthSettings, HttpCheck, Tls, UdpCheck};
-use crate::address::{Endpoint, Listen};
+use crate::{
+    address::{Endpoint, Listen},
+    health::passive,
+};
 
 /// The whole of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,6 +213,8 @@ pub struct BackendSettings {
     pub backup: bool,
     /// Connections that it may have open; 0: any number.
     pub max_conns: u32,
+    /// When clients' own connections say that it fails.
+    pub passive: passive::Limits,
 }
 
 impl ServiceSettings {

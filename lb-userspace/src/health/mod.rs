@@ -2,6 +2,7 @@
 //! happened and when.
 
 mod machine;
+pub mod passive;
 pub mod schedule;
 
 pub use self::machine::{Event, Health, Machine, Transition};

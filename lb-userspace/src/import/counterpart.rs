@@ -33,21 +33,12 @@ pub(super) enum Bound {
     MaxConnections,
 }
 
-/// What becomes of it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Counterpart {
-    /// A key of `[[service.backend]]`.
-    Key(&'static str),
-    /// Why there is none, and what to do instead.
-    None(&'static str),
-}
-
-pub(super) const fn counterpart(bound: Bound) -> Counterpart {
+/// A key of `[[service.backend]]`.
+pub(super) const fn key(bound: Bound) -> &'static str {
     match bound {
-        Bound::MaxFails | Bound::FailTimeout => Counterpart::None(
-            "failures of connections are not counted: checks find them, see [service.health]",
-        ),
-        Bound::MaxConnections => Counterpart::Key("max_conns"),
+        Bound::MaxFails => "max_fails",
+        Bound::FailTimeout => "fail_timeout",
+        Bound::MaxConnections => "max_conns",
     }
 }
 

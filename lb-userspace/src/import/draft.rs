@@ -6,7 +6,7 @@ use toml_edit::Value;
 
 use super::{
     check::Check,
-    counterpart::{Bound, Counterpart, Method, counterpart},
+    counterpart::{self, Bound, Method},
     notes::Notes,
     place::Excerpt,
 };
@@ -111,10 +111,9 @@ impl Backend {
         said: &Excerpt,
         notes: &mut Notes,
     ) {
-        match (counterpart(bound), value) {
-            (Counterpart::Key(key), Some(value)) => self.bounds.push((key, value)),
-            (Counterpart::Key(_), None) => notes.add(said, "not understood: left out"),
-            (Counterpart::None(why), _) => notes.add(said, why),
+        match value {
+            Some(value) => self.bounds.push((counterpart::key(bound), value)),
+            None => notes.add(said, "not understood: left out"),
         }
     }
 }

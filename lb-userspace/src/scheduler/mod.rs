@@ -46,9 +46,8 @@ pub fn build(
     match scheduler {
         Scheduler::RoundRobin => turns::build(size, candidates),
         // Where the slot is drawn, only the shares matter.
-        Scheduler::Maglev
-        | Scheduler::SourceHash
-        | Scheduler::Random
-        | Scheduler::LeastConn => maglev::build(seed, size, candidates),
+        Scheduler::Maglev | Scheduler::SourceHash | Scheduler::Random | Scheduler::LeastConn => {
+            maglev::build(seed, size, candidates)
+        }
     }
 }

@@ -39,7 +39,9 @@ mod tests {
     use crate::scheduler::ALL_OF_IT;
 
     fn order(size: u32, weights: &[u16]) -> String {
-        let names: Vec<String> = (0..weights.len()).map(|number| number.to_string()).collect();
+        let names: Vec<String> = (0..weights.len())
+            .map(|number| number.to_string())
+            .collect();
         let candidates: Vec<_> = names
             .iter()
             .zip(weights)

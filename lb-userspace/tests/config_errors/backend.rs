@@ -8,13 +8,13 @@ fn each_says_where_and_what() {
         (
             "an unknown key",
             &[("weight = 3", "wieght = 3")],
-            r"shunt.toml:15:1: service[web].backend[api1].wieght: found an unknown key, expected one of address, backup, check_address, max_conns, name, weight
+            r"shunt.toml:15:1: service[web].backend[api1].wieght: found an unknown key, expected one of address, backup, check_address, fail_timeout, max_conns, max_fails, name, weight
   help: did you mean `weight`?",
         ),
         (
             "an unknown key like no other",
             &[("weight = 3", r#"color = "red""#)],
-            "shunt.toml:15:1: service[web].backend[api1].color: found an unknown key, expected one of address, backup, check_address, max_conns, name, weight",
+            "shunt.toml:15:1: service[web].backend[api1].color: found an unknown key, expected one of address, backup, check_address, fail_timeout, max_conns, max_fails, name, weight",
         ),
         (
             "no backend",
@@ -202,7 +202,7 @@ wieght = 3
 backup = 1",
             )],
             r"shunt.toml:15:10: service[web].backend[api1].weight: found 300, expected a whole number from 0 to 256
-shunt.toml:16:1: service[web].backend[api1].wieght: found an unknown key, expected one of address, backup, check_address, max_conns, name, weight
+shunt.toml:16:1: service[web].backend[api1].wieght: found an unknown key, expected one of address, backup, check_address, fail_timeout, max_conns, max_fails, name, weight
   help: did you mean `weight`?
 shunt.toml:17:10: service[web].backend[api1].backup: found 1, expected true or false",
         ),

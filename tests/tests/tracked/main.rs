@@ -86,7 +86,11 @@ fn new_flows_spread_by_weight() {
         assert_eq!(status["events"]["flow_lost"], 0);
         wait_for("no connection is open", PATIENCE, || {
             let status = daemon.status()?;
-            let open: Vec<_> = topology.backends.iter().map(|b| open(&status, &b.name)).collect();
+            let open: Vec<_> = topology
+                .backends
+                .iter()
+                .map(|b| open(&status, &b.name))
+                .collect();
             anyhow::ensure!(open.iter().all(|open| *open == Some(0)), "{open:?}");
             Ok(())
         })
@@ -97,7 +101,13 @@ fn new_flows_spread_by_weight() {
 /// Under each scheduler at once: weights change, backends come and go, one is drained.
 #[test]
 fn connections_outlive_every_change() {
-    const SCHEDULERS: [&str; 5] = ["maglev", "source-hash", "round-robin", "random", "least-conn"];
+    const SCHEDULERS: [&str; 5] = [
+        "maglev",
+        "source-hash",
+        "round-robin",
+        "random",
+        "least-conn",
+    ];
     let each = needs::repetitions(500, 20) as usize;
     let changes = needs::repetitions(100, 10);
     let topology = Topology::new(Shape::Gateway, 5).unwrap();
@@ -132,7 +142,10 @@ fn connections_outlive_every_change() {
         .zip(SCHEDULERS)
         .map(|(port, scheduler)| {
             let vip = vip(Family::V4, port);
-            (scheduler, Sessions::open(&client, vip, each, pause).unwrap())
+            (
+                scheduler,
+                Sessions::open(&client, vip, each, pause).unwrap(),
+            )
         })
         .collect();
     for round in 1..=changes {
@@ -191,9 +204,15 @@ fn the_slow_one_gets_less_where_connections_count() {
         of.insert(scheduler, (figures.percentile(99), most[0], served[0]));
     }
     let (turns, least) = (of["round-robin"], of["least-conn"]);
-    assert!(least.2 < turns.2, "the slow one: {least:?} against {turns:?}");
+    assert!(
+        least.2 < turns.2,
+        "the slow one: {least:?} against {turns:?}"
+    );
     if needs::repetitions(1, 0) == 1 {
-        assert!(least.1 < turns.1, "open at the slow one: {least:?} against {turns:?}");
+        assert!(
+            least.1 < turns.1,
+            "open at the slow one: {least:?} against {turns:?}"
+        );
         assert!(least.0 < turns.0, "p99: {least:?} against {turns:?}");
     }
 }

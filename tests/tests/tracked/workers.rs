@@ -32,7 +32,10 @@ struct Counts {
 impl Workers {
     pub fn start(host: &BackendHost, workers: usize, takes: Duration) -> Self {
         let address = host.address(Family::V4);
-        let listener = host.netns.enter(|| Ok(TcpListener::bind(address)?)).unwrap();
+        let listener = host
+            .netns
+            .enter(|| Ok(TcpListener::bind(address)?))
+            .unwrap();
         let counts = Arc::new(Counts::default());
         let listener = Arc::new(listener);
         // One accepts, so that what waits is counted as open, too.
@@ -126,7 +129,10 @@ impl Figures {
                 })
             })
             .collect();
-        let all: Vec<_> = requests.into_iter().map(|one| one.join().unwrap()).collect();
+        let all: Vec<_> = requests
+            .into_iter()
+            .map(|one| one.join().unwrap())
+            .collect();
         let failed = all.iter().filter(|took| took.is_none()).count();
         let mut took: Vec<Duration> = all.into_iter().flatten().collect();
         took.sort_unstable();

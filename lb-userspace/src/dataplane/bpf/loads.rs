@@ -63,6 +63,14 @@ impl Loads {
             .collect()
     }
 
+    pub fn failures(&self, ids: impl Iterator<Item = BackendId>) -> BTreeMap<BackendId, u64> {
+        let failures = |id: BackendId| {
+            let load = self.entries.load(id.index());
+            load.refused.wrapping_add(load.unanswered)
+        };
+        ids.map(|id| (id, failures(id))).collect()
+    }
+
     /// Sets the counts right by what a walk has found that began when they were as `before`: where it lies between then and
     /// now nothing is known better.
     pub fn correct(&self, before: &BTreeMap<BackendId, u32>, walked: &BTreeMap<BackendId, u64>) {

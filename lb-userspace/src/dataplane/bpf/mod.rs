@@ -403,6 +403,11 @@ impl Dataplane for BpfDataplane {
             .map_err(|error| DataplaneError::kernel("looking behind bridges", error))
     }
 
+    fn failures(&self) -> Result<BTreeMap<BackendId, u64>, DataplaneError> {
+        let ids = self.backends.read().into_keys();
+        Ok(self.loads.failures(ids))
+    }
+
     fn shortages(&self) -> Result<Shortages, DataplaneError> {
         self.count_shortages()
     }

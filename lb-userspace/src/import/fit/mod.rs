@@ -56,6 +56,7 @@ pub(super) fn fit(drafts: Vec<Draft>, options: &Options, notes: &mut Notes) -> V
         backends::leave_unserved(service, notes);
         abandon(service, notes);
         scale_weights(&mut service.draft, notes);
+        count_failures_of_tcp(&mut service.draft, notes);
         check_a_port(service, notes);
     }
     services
@@ -94,6 +95,23 @@ fn abandon(service: &mut Fitted, notes: &mut Notes) {
     let why = "no backend is left that takes connections: the service is written as a comment";
     notes.add(&service.draft.origin, why);
     service.abandoned = Some("no backend is left");
+}
+
+/// A datagram has no answer that everybody sends.
+fn count_failures_of_tcp(draft: &mut Draft, notes: &mut Notes) {
+    if draft.protocol != Protocol::Udp {
+        return;
+    }
+    for backend in &mut draft.backends {
+        let before = backend.bounds.len();
+        backend
+            .bounds
+            .retain(|(key, _)| !["max_fails", "fail_timeout"].contains(key));
+        if backend.bounds.len() < before {
+            let why = "failures of UDP are not counted: checks find them, see [service.health]";
+            notes.add(&backend.said, why);
+        }
+    }
 }
 
 /// Shunt takes less than nginx.
