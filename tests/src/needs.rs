@@ -98,6 +98,15 @@ pub fn repetitions(here: u64, in_guest: u64) -> u64 {
     }
 }
 
+/// The same, but as often as can be where `SHUNT_AT_LENGTH` is set.
+pub fn at_length(full: u64, here: u64, in_guest: u64) -> u64 {
+    if env::var_os("SHUNT_AT_LENGTH").is_some() {
+        full
+    } else {
+        repetitions(here, in_guest)
+    }
+}
+
 /// So much memory, free or not, in MiB.
 pub fn memory(mebibytes: u64) -> Need {
     let info = fs::read_to_string("/proc/meminfo").unwrap_or_default();

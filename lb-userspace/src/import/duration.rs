@@ -30,6 +30,8 @@ const HAPROXY: &[Unit] = &[
 /// What a configuration of shunt takes.
 pub(super) const CHECKS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+pub(super) const FAIL_TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 pub(super) const SLOW_STARTS: RangeInclusive<Duration> =
     Duration::ZERO..=Duration::from_secs(24 * 3600);
 

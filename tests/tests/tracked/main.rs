@@ -49,13 +49,13 @@ fn open(status: &Value, name: &str) -> Option<u64> {
 fn new_flows_spread_by_weight() {
     let topology = Topology::new(Shape::Local, 4).unwrap();
     let _servers = topology.serve(Protocol::Tcp).unwrap();
-    let count = needs::repetitions(20_000, 700);
+    let count = needs::at_length(20_000, 3500, 700);
     println!("{count} connections, weights {WEIGHTS:?}");
     // How far a share may be off, in standard deviations of one drawn at random; by turns it is off by a few flows.
     for (scheduler, slack) in [
         ("round-robin", 0.0),
         ("random", 5.0),
-        ("least-conn", 5.0),
+        ("least-conn", 8.0),
         ("maglev", 5.0),
     ] {
         let config = Config::new(topology.interfaces())
@@ -108,8 +108,8 @@ fn connections_outlive_every_change() {
         "random",
         "least-conn",
     ];
-    let each = needs::repetitions(500, 20) as usize;
-    let changes = needs::repetitions(100, 10);
+    let each = needs::at_length(500, 100, 20) as usize;
+    let changes = needs::at_length(100, 30, 10);
     let topology = Topology::new(Shape::Gateway, 5).unwrap();
     // A port of its own for each service: by one that two have, a client's two connections by one port of its own would be one.
     let at = |host: &BackendHost, port: u16| SocketAddr::new(host.v4.into(), 8000 + port);

@@ -52,8 +52,11 @@ pub(super) fn read(
             "down" => backend.down = true,
             "max_fails" => backend.bound(Bound::MaxFails, number(value), &said, notes),
             "fail_timeout" => {
-                let time = duration::nginx(value).map(duration::value);
-                backend.bound(Bound::FailTimeout, time, &said, notes);
+                let time = duration::nginx(value);
+                let time = duration::within(time, &duration::FAIL_TIMEOUTS, &said, notes);
+                if let Some(time) = time.map(duration::value) {
+                    backend.bound(Bound::FailTimeout, Some(time), &said, notes);
+                }
             }
             "max_conns" => backend.bound(Bound::MaxConnections, number(value), &said, notes),
             "slow_start" => ramp(slow_start, value, &said, notes),
