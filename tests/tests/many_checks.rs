@@ -184,8 +184,11 @@ fn two_thousand_backends_are_checked_evenly_and_for_little() {
         (f64::from(total) - wanted).abs() < wanted / 10.0,
         "{total} of {wanted}"
     );
-    // Five standard deviations of a Poisson process would be a third; a machine that stumbles delays some.
-    assert!(f64::from(*most) < 1.6 * expected, "{pieces:?}");
-    assert!(spent < watched / 2, "{spent:?} of {watched:?}");
     assert!(resident < 300 << 10, "{resident} KiB");
+    // Without optimisations a look at two thousand backends takes so long that checks wait for it.
+    if daemon.binary().iter().any(|part| part == "release") {
+        // Five standard deviations of a Poisson process would be a third; a machine that stumbles delays some.
+        assert!(f64::from(*most) < 1.6 * expected, "{pieces:?}");
+        assert!(spent < watched / 2, "{spent:?} of {watched:?}");
+    }
 }
