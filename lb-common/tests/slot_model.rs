@@ -3,7 +3,8 @@
 //!
 //! The model: one slot, two flows, three backends. Events: a SYN, a packet, the end of each flow; a stray packet of a
 //! flow that is none; the table giving the slot to another backend; the table changing its size; a backend failing and
-//! coming back; the daemon settling a slot, making it stable, forgetting idle records, starting anew.
+//! coming back; the daemon settling a slot, making it stable, forgetting idle records, starting anew; the service beginning
+//! and ceasing to record every flow, while which any backend may get a new one.
 //!
 //! The claim: a packet of a flow whose backend has been alive since it opened reaches that backend.
 
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 
 use lb_common::{
     backend::BackendId,
-    slot::{Asks, Slot, SlotState},
+    slot::{Asks, Reason, Slot, SlotState},
 };
 
 const BACKENDS: [BackendId; 3] = [
@@ -36,6 +37,8 @@ struct World {
     slot: Slot,
     /// The flow's slot in the table before the last resize.
     former: Option<Slot>,
+    /// Whether every flow is recorded.
+    tracks: bool,
     /// A bit for each of [`BACKENDS`].
     alive: u8,
     flows: [Flow; FLOWS],
@@ -44,13 +47,16 @@ struct World {
 /// What happened, for telling how a flow was lost.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    Syn(usize),
+    /// Where every flow is recorded, also whom the scheduler picks.
+    Syn(usize, BackendId),
     Packet(usize),
     Stray(usize),
     Close(usize),
     Forget(usize),
     Own(BackendId),
     Resize(BackendId),
+    /// The same, and every flow is recorded from then on, or no longer.
+    Track(BackendId),
     Fail(BackendId, BackendId),
     Return(BackendId),
     Settle,
@@ -63,6 +69,7 @@ impl World {
         Self {
             slot: Slot::EMPTY,
             former: None,
+            tracks: false,
             alive: 0,
             flows: [Flow::default(); FLOWS],
         }
@@ -82,17 +89,23 @@ impl World {
     }
 
     /// What the kernel program does with a packet of flow `f`.
-    fn choose(&mut self, f: usize, opens: bool) -> BackendId {
+    fn choose(&mut self, f: usize, opens: bool, pick: BackendId) -> BackendId {
         let record = self.flows[f].record;
         let choice = self.slot.choose(
             Asks {
                 opens,
-                ..Asks::default()
+                may_open: false,
+                tracks: self.tracks,
             },
             (!record.is_none()).then_some(record),
             || self.former,
             |id| self.lives(id),
         );
+        if choice.reason == Reason::New {
+            assert!(self.tracks);
+            self.flows[f].record = pick;
+            return pick;
+        }
         if !self.lives(choice.backend) {
             return BackendId::NONE;
         }
@@ -100,6 +113,14 @@ impl World {
             self.flows[f].record = choice.backend;
         }
         choice.backend
+    }
+
+    fn advance(&self, owner: BackendId) -> Slot {
+        if self.tracks {
+            self.slot.advance_tracked(owner)
+        } else {
+            self.slot.advance(owner, |id| self.lives(id))
+        }
     }
 
     /// The slot after the reconciler wrote it; every open flow has to show itself when that begins a transition.
@@ -130,7 +151,9 @@ impl World {
         let mut events = vec![Event::Restart];
         for f in 0..FLOWS {
             let flow = self.flows[f];
-            events.push(Event::Syn(f));
+            let living = BACKENDS.into_iter().filter(|&id| self.lives(id));
+            let picks = living.filter(|_| self.tracks).chain([BackendId::NONE]);
+            events.extend(picks.map(|pick| Event::Syn(f, pick)));
             if flow.at.is_none() {
                 events.push(Event::Stray(f));
                 if !flow.record.is_none() {
@@ -150,6 +173,7 @@ impl World {
             events.push(Event::Own(owner));
             if self.former.is_none() {
                 events.push(Event::Resize(owner));
+                events.push(Event::Track(owner));
             }
         }
         for backend in BACKENDS {
@@ -173,7 +197,7 @@ impl World {
                 }
             }
             SlotState::Settled => {
-                if self.flows.iter().all(|flow| flow.record.is_none()) {
+                if self.tracks || self.flows.iter().all(|flow| flow.record.is_none()) {
                     events.push(Event::Stabilise);
                 }
             }
@@ -184,27 +208,28 @@ impl World {
     /// The world after `event`, or how a live flow was moved.
     fn after(mut self, event: Event) -> Result<Self, String> {
         match event {
-            Event::Syn(f) => {
-                let at = self.choose(f, true);
+            Event::Syn(f, pick) => {
+                let at = self.choose(f, true, pick);
                 let flow = &mut self.flows[f];
                 // A connection whose client opens it again has ended.
                 flow.at = at;
                 flow.shown = true;
             }
             Event::Packet(f) => {
-                let at = self.choose(f, false);
+                let at = self.choose(f, false, BackendId::NONE);
                 if at != self.flows[f].at {
                     return Err(format!("flow {f} moved to {at:?}"));
                 }
                 self.flows[f].shown = true;
             }
             Event::Stray(f) => {
-                self.choose(f, false);
+                self.choose(f, false, BackendId::NONE);
             }
             Event::Close(f) => self.flows[f].at = BackendId::NONE,
             Event::Forget(f) => self.flows[f].record = BackendId::NONE,
-            Event::Own(owner) => self.write(self.slot.advance(owner, |id| self.lives(id))),
-            Event::Resize(owner) => {
+            Event::Own(owner) => self.write(self.advance(owner)),
+            Event::Resize(owner) | Event::Track(owner) => {
+                self.tracks ^= matches!(event, Event::Track(_));
                 let old = self.slot;
                 self.former = Some(old);
                 self.slot = Slot::resized(owner);
@@ -212,7 +237,7 @@ impl World {
             }
             Event::Fail(backend, owner) => {
                 self.set_alive(backend, false);
-                self.write(self.slot.advance(owner, |id| self.lives(id)));
+                self.write(self.advance(owner));
                 for flow in &mut self.flows {
                     if flow.at == backend {
                         flow.at = BackendId::NONE;
@@ -220,6 +245,7 @@ impl World {
                 }
             }
             Event::Return(backend) => self.set_alive(backend, true),
+            Event::Settle if self.tracks => self.write(Slot::stable(self.slot.current)),
             Event::Settle => self.write(self.slot.settle()),
             Event::Stabilise => self.write(self.slot.stabilise()),
             Event::Restart => {

@@ -19,6 +19,7 @@
 //! | [`programs`] | no rows: what a kernel takes for each program |
 //! | [`flood`] | no rows: flows that outlive a flood |
 //! | [`by_client`] | slots that follow from the client's address alone |
+//! | [`tracked`] | pools that record every flow |
 //! | [`slots`] | slots in every state, and flags that open a flow or do not |
 #![expect(
     clippy::unwrap_used,
@@ -45,6 +46,7 @@ mod snat_ports;
 mod stays;
 mod support;
 mod torn;
+mod tracked;
 mod tunnels;
 mod vlan;
 
@@ -54,7 +56,7 @@ use support::{plan::Kind, row::Row, world};
 
 /// Every row there is.
 fn rows() -> Vec<Row> {
-    let topics: [fn(Kind) -> Vec<Row>; 15] = [
+    let topics: [fn(Kind) -> Vec<Row>; 16] = [
         forward::rows,
         stays::rows,
         headers::rows,
@@ -64,6 +66,7 @@ fn rows() -> Vec<Row> {
         reply::rows,
         slots::rows,
         by_client::rows,
+        tracked::rows,
         tunnels::rows,
         icmp::rows,
         refusals::rows,
