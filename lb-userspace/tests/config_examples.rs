@@ -13,7 +13,7 @@ use lb_userspace::{
     desired::{
         BackendSettings, Check, DaemonSettings, Desired, DnsCheck, Forward, GrpcCheck,
         HealthSettings, HttpCheck, OnChange, Protocol, Redirect, Scheduler, ServiceSettings,
-        Timeouts, Tls, UdpCheck, XdpMode,
+        Tables, Timeouts, Tls, UdpCheck, XdpMode,
     },
     health::schedule::Intervals,
     statuses::Statuses,
@@ -83,6 +83,7 @@ fn the_reference_means_what_it_says() {
         forward: Forward::Nat,
         scheduler: Scheduler::Maglev,
         affinity: Duration::ZERO,
+        on_down: Default::default(),
         min_active: 1,
         panic_below: 0,
         slow_start: seconds(0),
@@ -121,6 +122,7 @@ fn the_reference_means_what_it_says() {
         pin_dir: "/sys/fs/bpf/shunt".into(),
         state_dir: "/var/lib/shunt".into(),
         seed: 0,
+        tables: Tables::default(),
         timeouts: Timeouts {
             transition: seconds(3600),
             tcp: seconds(3600),

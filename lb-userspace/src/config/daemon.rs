@@ -1,9 +1,9 @@
-//! `[daemon]` and `[daemon.timeouts]`.
+//! `[daemon]`, `[daemon.timeouts]` and `[daemon.tables]`.
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{duration, field::Field, on_change, report::Mistake, section::Section, snat, text};
-use crate::desired::{DaemonSettings, OnChange, Redirect, Timeouts, XdpMode};
+use crate::desired::{DaemonSettings, OnChange, Redirect, Tables, Timeouts, XdpMode};
 
 const SOCKET: &str = "/run/shunt/shunt.sock";
 const PIN_DIR: &str = "/sys/fs/bpf/shunt";
@@ -19,6 +19,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     udp: Duration::from_secs(60),
 };
 /// The datapath's clock ticks about once a second; a flow idle for a month is gone in any network.
+const TABLE_SIZES: RangeInclusive<u32> = 1024..=1 << 24;
 const TIMEOUT_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(30 * 24 * 3600);
 
@@ -72,6 +73,7 @@ fn settings(daemon: &mut Section) -> DaemonSettings {
             .unwrap_or(default.seed),
         snat_addresses: snat::addresses(daemon),
         timeouts: timeouts(daemon),
+        tables: tables(daemon),
         on_change: on_change::read(daemon),
     }
 }
@@ -89,6 +91,7 @@ fn defaults() -> DaemonSettings {
         state_dir: PathBuf::from(STATE_DIR),
         seed: 0,
         timeouts: TIMEOUTS,
+        tables: Tables::default(),
         on_change: OnChange::default(),
         snat_addresses: Vec::new(),
     }
@@ -175,4 +178,24 @@ fn timeouts(daemon: &mut Section) -> Timeouts {
     };
     section.finish();
     timeouts
+}
+
+fn tables(daemon: &mut Section) -> Tables {
+    let default = Tables::default();
+    let Some(mut section) = daemon.section("tables") else {
+        return default;
+    };
+    let mut read = |key, default| {
+        let field = section.optional(key);
+        field
+            .and_then(|field| field.whole(TABLE_SIZES))
+            .unwrap_or(default)
+    };
+    let tables = Tables {
+        recorded: read("recorded", default.recorded),
+        replies: read("replies", default.replies),
+        translations: read("translations", default.translations),
+    };
+    section.finish();
+    tables
 }

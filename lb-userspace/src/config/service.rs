@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     address::Listen,
-    desired::{Forward, HealthSettings, Protocol, Scheduler, ServiceSettings},
+    desired::{Forward, HealthSettings, OnDown, Protocol, Scheduler, ServiceSettings},
 };
 
 const LISTEN: &str = r#"a list of addresses, such as ["192.0.2.10:80", "[2001:db8::10]:80"]"#;
@@ -46,6 +46,7 @@ pub(super) struct Service {
     pub(super) health: HealthSettings,
     scheduler: Scheduler,
     affinity: Duration,
+    on_down: OnDown,
 }
 
 impl Service {
@@ -57,6 +58,7 @@ impl Service {
             forward: self.forward,
             scheduler: self.scheduler,
             affinity: self.affinity,
+            on_down: self.on_down,
             min_active: self.min_active.map_or(MIN_ACTIVE, |at| at.value),
             panic_below: self.panic_below,
             slow_start: self.slow_start,
@@ -95,6 +97,7 @@ fn read(mut section: Section) -> Service {
         forward: forward(&mut section),
         scheduler: scheduler(&mut section),
         affinity: affinity(&mut section),
+        on_down: on_down(&mut section),
         health: health::read(&mut section, protocol.unwrap_or(PROTOCOL)),
     };
     soundness::check(&service, section.report());
@@ -185,6 +188,14 @@ fn scheduler(section: &mut Section) -> Scheduler {
             field.word(&words, &[])
         })
         .unwrap_or(Scheduler::Maglev)
+}
+
+fn on_down(section: &mut Section) -> OnDown {
+    let words = [("reselect", OnDown::Reselect), ("keep", OnDown::Keep)];
+    section
+        .optional("on_down")
+        .and_then(|field| field.word(&words, &["reset"]))
+        .unwrap_or_default()
 }
 
 /// `affinity = { source = true, timeout = "1h" }`; zero where there is none.

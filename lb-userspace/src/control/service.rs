@@ -12,7 +12,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::{
     dataplane::BackendEntry,
-    desired::{BackendSettings, Check, Forward, HealthSettings, Protocol, ServiceSettings},
+    desired::{BackendSettings, Check, Forward, HealthSettings, OnDown, Protocol, ServiceSettings},
     health::{
         Event, Health, Machine, Transition,
         passive::{self, Passive},
@@ -76,6 +76,7 @@ pub struct Member {
     slow_start: Duration,
     /// Whether every flow of its service is recorded.
     tracks: bool,
+    on_down: OnDown,
     /// When it came back, until it has all of its share.
     returned: Option<Instant>,
 }
@@ -105,6 +106,7 @@ impl Member {
             order: Order::default(),
             slow_start: service.slow_start,
             tracks: service.discipline().tracks,
+            on_down: service.on_down,
             returned: None,
         };
         member.trust_if_unchecked();
@@ -117,6 +119,7 @@ impl Member {
         self.forward = service.forward;
         self.slow_start = service.slow_start;
         self.tracks = service.discipline().tracks;
+        self.on_down = service.on_down;
         if self.health != service.health {
             self.health = service.health.clone();
             let known = self.machine.health();
@@ -234,7 +237,12 @@ impl Member {
     /// `is_active`: whether it takes new flows, which in a panic does not take health.
     pub fn entry(&self, is_active: bool, now: Instant) -> BackendEntry {
         let weight = if is_active { self.weight() } else { 0 };
-        let is_up = self.machine.health() == Health::Up && self.order.state != AdminState::Maint;
+        let has_flows = match (self.machine.health(), self.on_down) {
+            // One that was never up has none.
+            (Health::Up, _) | (Health::Down, OnDown::Keep) => true,
+            (Health::Down, OnDown::Reselect) | (Health::Unknown, _) => false,
+        };
+        let is_up = has_flows && self.order.state != AdminState::Maint;
         BackendEntry {
             address: self.settings.address,
             protocol: self.protocol,

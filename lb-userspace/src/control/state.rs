@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     dataplane::{Applied, PoolId, Recorded},
-    desired::{BackendSettings, Desired, Protocol, ServiceSettings},
+    desired::{BackendSettings, Desired, OnDown, Protocol, ServiceSettings},
     health::{Event, Health, Transition, passive},
     operator::{self, Change, Orders},
     reconcile::Target,
@@ -170,6 +170,10 @@ impl State {
         });
         if let Some((&id, entry)) = left {
             let initial = match entry.state {
+                // It may be down, and only have kept its flows.
+                BackendState::Alive if entry.weight == 0 && service.on_down == OnDown::Keep => {
+                    Health::Down
+                }
                 BackendState::Alive => Health::Up,
                 BackendState::Down => Health::Unknown,
             };

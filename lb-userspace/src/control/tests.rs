@@ -16,7 +16,7 @@ use crate::{
     dataplane::{Recorded, fake::FakeDataplane},
     desired::{
         BackendSettings, Check, DaemonSettings, Desired, Forward, HealthSettings, OnChange,
-        Protocol, Redirect, Scheduler, ServiceSettings, Timeouts, XdpMode,
+        Protocol, Redirect, Scheduler, ServiceSettings, Tables, Timeouts, XdpMode,
     },
     health::{Event, Health, schedule::Intervals},
     operator::Orders,
@@ -37,6 +37,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
             pin_dir: "/sys/fs/bpf/shunt".into(),
             state_dir: "/var/lib/shunt".into(),
             seed: 0,
+            tables: Tables::default(),
             timeouts: Timeouts {
                 transition: TRANSITION,
                 tcp: TRANSITION,
@@ -53,6 +54,7 @@ fn desired(backends: &[(&str, u16, bool)]) -> Desired {
             forward: Forward::Nat,
             scheduler: Scheduler::Maglev,
             affinity: Duration::ZERO,
+            on_down: Default::default(),
             min_active: 1,
             panic_below: 0,
             slow_start: Duration::ZERO,

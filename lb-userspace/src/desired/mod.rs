@@ -12,6 +12,7 @@ use hyper::Uri;
 pub use lb_common::backend::Forward;
 use lb_common::{
     flow::Seen,
+    layout,
     service::{Discipline, IndexedBy},
 };
 
@@ -57,6 +58,7 @@ pub struct DaemonSettings {
     /// Seeds table building; the same on every node of a cluster.
     pub seed: u64,
     pub timeouts: Timeouts,
+    pub tables: Tables,
     /// Where packets of `fullnat` come from; unique. Of each family, none: from the address by which this host reaches
     /// the backend.
     pub snat_addresses: Vec<IpAddr>,
@@ -111,6 +113,27 @@ pub struct Timeouts {
     pub udp: Duration,
 }
 
+/// Entries of the tables of flows, of each family. The kernel takes the memory for all of them at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tables {
+    /// Recorded flows, half-open and established each.
+    pub recorded: u32,
+    /// Connections of `nat` that were answered.
+    pub replies: u32,
+    /// Flows of `fullnat`.
+    pub translations: u32,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self {
+            recorded: layout::FLOWS_CAPACITY,
+            replies: layout::REVERSE_CAPACITY,
+            translations: layout::TRANSLATIONS_CAPACITY,
+        }
+    }
+}
+
 /// One `[[service]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceSettings {
@@ -122,6 +145,7 @@ pub struct ServiceSettings {
     pub scheduler: Scheduler,
     /// For how long after its last flow a client's new flows go to the same backend; zero: not at all.
     pub affinity: Duration,
+    pub on_down: OnDown,
     /// How many healthy backends the service wants before backups stand by.
     pub min_active: usize,
     /// With fewer healthy backends of a family than this many percent, all of them are used; 0: never.
@@ -194,6 +218,16 @@ impl Scheduler {
             Self::LeastConn => "least-conn",
         }
     }
+}
+
+/// What becomes of the flows of a backend that is found down.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnDown {
+    /// They go to others, which know nothing of them.
+    #[default]
+    Reselect,
+    /// They stay: only new ones go to others.
+    Keep,
 }
 
 /// The largest weight.

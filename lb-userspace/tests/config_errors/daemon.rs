@@ -18,7 +18,7 @@ shunt.toml:1:1: service: found nothing, expected one or more tables `[[service]]
                 r#"["eth0"]
 interface = "eth1""#,
             )],
-            r"shunt.toml:3:1: daemon.interface: found an unknown key, expected one of bridges, http, interfaces, local_clients, on_change, pin_dir, redirect, seed, snat_addresses, socket, state_dir, timeouts, xdp_mode
+            r"shunt.toml:3:1: daemon.interface: found an unknown key, expected one of bridges, http, interfaces, local_clients, on_change, pin_dir, redirect, seed, snat_addresses, socket, state_dir, tables, timeouts, xdp_mode
   help: did you mean `interfaces`?",
         ),
         (

@@ -8,7 +8,7 @@ fn each_says_where_and_what() {
         (
             "an unknown table",
             &[("[service.health]", "[service.helth]")],
-            r"shunt.toml:8:10: service[web].helth: found an unknown key, expected one of affinity, backend, forward, health, listen, min_active, name, panic_below, protocol, scheduler, slow_start, table_size
+            r"shunt.toml:8:10: service[web].helth: found an unknown key, expected one of affinity, backend, forward, health, listen, min_active, name, on_down, panic_below, protocol, scheduler, slow_start, table_size
   help: did you mean `health`?",
         ),
         (

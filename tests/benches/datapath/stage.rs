@@ -26,7 +26,7 @@ use lb_userspace::{
         BackendEntry, Dataplane as _, Listener, Op,
         bpf::{BpfDataplane, KernelLog, LoadedProgram},
     },
-    desired::{self, DaemonSettings, OnChange, Redirect, Timeouts, XdpMode},
+    desired::{self, DaemonSettings, OnChange, Redirect, Tables, Timeouts, XdpMode},
     scheduler,
 };
 use nix::{
@@ -249,6 +249,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
         pin_dir,
         state_dir: PathBuf::new(),
         seed: 7,
+        tables: Tables::default(),
         timeouts: Timeouts {
             transition: TIMEOUT,
             tcp: TIMEOUT,

@@ -135,7 +135,7 @@ impl BpfDataplane {
 
     fn load(settings: &DaemonSettings, log: KernelLog, pins: &Pins) -> anyhow::Result<Self> {
         let is_adopted = pins.has_maps();
-        let mut object = Object::load(pins, log)?;
+        let mut object = Object::load(pins, log, &settings.tables)?;
         // Here, because programs are loaded as long as their maps are not taken. They do nothing without listeners.
         let local = local::attach(&mut object, pins, settings);
         let mut control = Mapped::new(object.array(layout::CONTROL)?)?;

@@ -16,6 +16,7 @@ use aya_log::EbpfLogger;
 use lb_common::layout;
 
 use super::pins::Pins;
+use crate::desired;
 
 /// Built by the build script from `lb-ebpf`.
 static PROGRAMS: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/shunt"));
@@ -161,7 +162,7 @@ impl LoadTimes {
 }
 
 impl Object {
-    pub fn load(pins: &Pins, log: KernelLog) -> anyhow::Result<Self> {
+    pub fn load(pins: &Pins, log: KernelLog, tables: &desired::Tables) -> anyhow::Result<Self> {
         let paths: Vec<_> = PINNED.iter().map(|name| (*name, pins.map(name))).collect();
         let level = log as u8;
         let can_set_errno = u8::from(can_set_errno());
@@ -170,12 +171,16 @@ impl Object {
         loader.override_global("CAN_SET_ERRNO", &can_set_errno, true);
         let secret = RandomState::new().build_hasher().finish();
         loader.override_global("FRESH_SECRET", &secret, true);
+        for (name, size) in sizes(tables) {
+            loader.map_max_entries(name, size);
+        }
         for (name, path) in &paths {
             loader.map_pin_path(name, path.as_path());
         }
         let mut ebpf = loader
             .load(PROGRAMS)
             .context("loading the maps (this needs root, or CAP_BPF and CAP_NET_ADMIN)")?;
+        warn_of_sizes(&ebpf, tables);
         let mut took = LoadTimes::default();
         let xdp = load_xdp(&mut ebpf, &mut took).context("the kernel refused the XDP program")?;
         let egress: &mut SchedClassifier = program(&mut ebpf, EGRESS)?.try_into()?;
@@ -259,6 +264,42 @@ impl Object {
     /// The reader of what the programs say.
     pub fn take_logger(&mut self) -> anyhow::Result<EbpfLogger<&'static dyn log::Log>> {
         EbpfLogger::init(&mut self.ebpf).context("reading the programs' log")
+    }
+}
+
+/// Of tables whose size is configured.
+fn sizes(tables: &desired::Tables) -> [(&'static str, u32); 10] {
+    [
+        (layout::FLOWS_HALF_V4, tables.recorded),
+        (layout::FLOWS_HALF_V6, tables.recorded),
+        (layout::FLOWS_V4, tables.recorded),
+        (layout::FLOWS_V6, tables.recorded),
+        (layout::REVERSE_V4, tables.replies),
+        (layout::REVERSE_V6, tables.replies),
+        (layout::TRANSLATIONS_V4, tables.translations),
+        (layout::TRANSLATIONS_V6, tables.translations),
+        (layout::RETURNS_V4, tables.translations),
+        (layout::RETURNS_V6, tables.translations),
+    ]
+}
+
+/// Tables that a daemon before this one left keep their size.
+fn warn_of_sizes(ebpf: &Ebpf, tables: &desired::Tables) {
+    for (name, wanted) in sizes(tables) {
+        let found = match ebpf.map(name) {
+            Some(Map::HashMap(map) | Map::LruHashMap(map)) => map.info(),
+            _ => continue,
+        };
+        if let Ok(found) = found.map(|info| info.max_entries())
+            && found != wanted
+        {
+            tracing::warn!(
+                table = name,
+                found,
+                wanted,
+                "a table that is in use keeps its size until shunt is stopped and started"
+            );
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use lb_userspace::{
         BackendEntry, Dataplane as _, Listener, Op, Recorded,
         bpf::{BpfDataplane, KernelLog, LoadedProgram},
     },
-    desired::{DaemonSettings, Forward, OnChange, Redirect, Timeouts, XdpMode},
+    desired::{DaemonSettings, Forward, OnChange, Redirect, Tables, Timeouts, XdpMode},
 };
 
 use shunt_tests::needs;
@@ -414,6 +414,7 @@ fn settings(pin_dir: PathBuf) -> DaemonSettings {
         pin_dir,
         state_dir: PathBuf::new(),
         seed: SEED.into(),
+        tables: Tables::default(),
         timeouts: Timeouts {
             transition: TIMEOUT,
             tcp: TIMEOUT,
