@@ -17,6 +17,7 @@
 //! | [`fullnat`] | flows both of whose ends are translated, and their replies |
 //! | [`snat_ports`] | no rows: the ports of thousands of flows |
 //! | [`programs`] | no rows: what a kernel takes for each program |
+//! | [`counts`] | no rows: how many connections are open |
 //! | [`flood`] | no rows: flows that outlive a flood |
 //! | [`by_client`] | slots that follow from the client's address alone |
 //! | [`tracked`] | pools that record every flow |
@@ -29,6 +30,7 @@
 )]
 
 mod by_client;
+mod counts;
 mod flood;
 mod forward;
 mod fragments;

@@ -348,6 +348,18 @@ impl World {
     }
 
     /// Idle flows are forgotten, as the daemon does it now and then.
+    /// Connections to a backend that are open, as the programs have counted.
+    pub fn open(&self, id: BackendId) -> anyhow::Result<u32> {
+        let counters = self.dataplane.counters()?;
+        Ok(counters.open.get(&id).copied().unwrap_or_default())
+    }
+
+    /// The same by a walk, which sets the count right.
+    pub fn walk_open(&mut self, id: BackendId) -> anyhow::Result<u64> {
+        let open = self.dataplane.open_flows()?;
+        Ok(open.get(&id).copied().unwrap_or_default())
+    }
+
     pub fn sweep(&mut self) -> anyhow::Result<Recorded> {
         Ok(self.dataplane.recorded()?)
     }
